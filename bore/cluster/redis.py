@@ -2,9 +2,9 @@
 The engine in a Redis or Valkey server, alone, with replicas, or behind Sentinels.
 
 Each call is one script, which is atomic: see :mod:`bore.cluster.redisscripts`. It counts when all replicas that are
-connected have what it has written, and at least as many as the URL requires. With Sentinels, a beat counts only if most
-of them name the same master as before it was sent: so a member ceases to be an owner when it can only reach a master
-that has been replaced.
+there have what it has written, and at least as many as the URL requires. With Sentinels, a beat counts only if most of
+them, asked after it was sent, name the server as the master: so a member ceases to be an owner when it can only reach a
+master that has been replaced.
 """
 
 from __future__ import annotations

@@ -120,6 +120,7 @@ class HeldRedis(ReconnectingClientFactory):
     def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
         assert self._made is not None
         self._why = self._made.why if unused_reason.check(ConnectionAborted) else engineErrorText(unused_reason.value)
+        self._made.lost()
         failed = self._usable is None
         self._made = self._usable = None
         self._again(connector, failed)

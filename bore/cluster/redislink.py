@@ -79,7 +79,7 @@ class RedisLink:
 
     :ivar server: the server.
     :ivar why: why it ends, if that is now.
-    :ivar dropped: whether it is about to end.
+    :ivar dropped: whether it has ended, or is about to.
     :ivar answeredAt: when the last answer came, by the clock.
     """
 
@@ -110,9 +110,14 @@ class RedisLink:
 
     def drop(self, why: str) -> None:
         """End it at once, for this reason. The server may still carry out what it has received."""
-        self.why = why
+        if not self.dropped:
+            self.why = why
+            self.dropped = True
+            self._commands.transport.abortConnection()
+
+    def lost(self) -> None:
+        """The connection has ended."""
         self.dropped = True
-        self._commands.transport.abortConnection()
 
     async def execute(self, *words: str | int) -> Reply:
         """

@@ -10,7 +10,8 @@ What they decide is the same as in :mod:`bore.cluster.rules`. The database has, 
 * ``users``, a sorted set without scores: ``USER/ADDRESS`` for each record.
 
 Each call gives the prefix and a random text, for an incarnation that may have to begin. Each answer is an object in
-JSON, with the number of replicas that are connected; one that refuses has the reason in ``no``.
+JSON, with the number of replicas that have confirmed anything in the last 5 s, as each does every second; one that
+refuses has the reason in ``no``.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ end
 local incarnation, recovering = known[3], known[4] and true
 
 local function answer(found)
-    local _, replicas = string.gsub(replication, 'state=online', '')
-    found.replicas = replicas
+    found.replicas = 0
+    for lag in string.gmatch(replication, 'state=online,offset=%d+,lag=(%d+)') do
+        if tonumber(lag) <= 5 then found.replicas = found.replicas + 1 end
+    end
     return cjson.encode(found)
 end
 local function isIn(member)

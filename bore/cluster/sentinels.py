@@ -9,6 +9,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
+from bore.cluster.engine import EngineAway
 from bore.cluster.redisheld import HeldRedis
 from bore.cluster.url import EngineServer, EngineUrl
 from bore.streams.reactor import IReactor
@@ -65,7 +66,7 @@ class Sentinels:
         return None
 
     def _noAnswer(self, reason: Failure, held: HeldRedis) -> Failure:
-        return Failure(held.timedOut())
+        return reason if reason.check(EngineAway) else Failure(held.timedOut())
 
 
 class Poll:

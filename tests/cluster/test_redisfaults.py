@@ -236,6 +236,8 @@ class RedisReplicaTests(RedisCase):
             calls += [self.away(engine.beat(node("one/1", beat=3))), self.away(engine.grant(wanted("one/1", claim=2)))]
             for call in calls:
                 self.assertIn("0 of 1 replicas have confirmed", await call)
+            # A replica that is dead, and still connected, does not count for long.
+            await self.settled(lambda: engine.beat(node("one/1", beat=4)))
         self.assertEqual([(each.address, each.members) for each in await engine.records()], [(2001, {"one/1": 2})])
         await self.settled(lambda: engine.grant(wanted("one/1", 3000)))
 
