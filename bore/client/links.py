@@ -253,7 +253,7 @@ class Links:
         for tunnel in [each for each, link in self._links.items() if link is former]:
             self._links[tunnel] = heir
             if not heir.tunnels.has(tunnel):
-                tunnel.publicPort(heir.address).succeed(tunnel.publicPort(former.address))
+                tunnel.join(heir.address, tunnel.publicPort(former.address).wanted)
                 heir.tunnels.add(tunnel)
         self.leave(former.stop())
 

@@ -61,6 +61,7 @@ class Tunnel:
         self._reserved = reserved
         self.key: str | None = None
         self.ports: dict[ServerAddress, PublicPort] = {}
+        self._joined: set[ServerAddress] = set()  # the nodes of which nothing is remembered
         self._opened: Outcome[PublicAddress] = Outcome()
         self._gaveUp: Outcome[None] = Outcome()
         self.spec = spec
@@ -83,15 +84,14 @@ class Tunnel:
     def publicPort(self, server: ServerAddress) -> PublicPort:
         """The tunnel's public port at a server."""
         if server not in self.ports:
-            memory = self._memory(self.spec, server)
-            self.ports[server] = PublicPort(self._reactor, self.spec.public, memory, self._reserved)
+            self.ports[server] = PublicPort(self._reactor, self.spec.public, self._memoryAt(server), self._reserved)
         return self.ports[server]
 
     def join(self, server: ServerAddress, address: PublicAddress) -> None:
         """Ask a server for the public address that the tunnel has at another node of its cluster."""
         if server not in self.ports:
-            self.ports[server] = PublicPort(self._reactor, address, NoMemory(), self._reserved)
-        port = self.ports[server]
+            self._joined.add(server)
+        port = self.publicPort(server)
         port.asked = address
         port.inherit(address, port.resume)
 
@@ -116,9 +116,10 @@ class Tunnel:
             self._watch()
             self.health.forget()
         for server, port in self.ports.items():
-            port.asked = spec.public
+            if server not in self._joined:
+                port.asked = spec.public
             if moved:
-                port.move(self._memory(spec, server))
+                port.move(self._memoryAt(server))
         if moved or limited:
             self._checkLimit()
         if self._wasUp:
@@ -142,7 +143,7 @@ class Tunnel:
     def remember(self) -> None:
         """Have the public ports remembered in another place, or nowhere."""
         for server, port in self.ports.items():
-            port.move(self._memory(self.spec, server))
+            port.move(self._memoryAt(server))
 
     def leave(self, used: Collection[ServerAddress]) -> None:
         """Let other clients use what remembers the public ports at other servers than these."""
@@ -157,7 +158,11 @@ class Tunnel:
         for port in self.ports.values():
             port.close()
         self.ports.clear()
+        self._joined.clear()
         self.key = None
+
+    def _memoryAt(self, server: ServerAddress) -> Memory:
+        return NoMemory() if server in self._joined else self._memory(self.spec, server)
 
     def _checkLimit(self) -> None:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):

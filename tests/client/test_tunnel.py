@@ -21,6 +21,7 @@ from bore.events import Event, Sink
 from bore.events.client import LocalReached, LocalUnreachable, TurnedAway, VisitorRefused
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import AddressRules, parseNetwork
+from bore.wire.errors import PortInUse
 from bore.wire.proxyprotocol import Version
 from bore.wire.publicaddress import PublicAddress
 from tests.client.case import FakeDialer
@@ -83,7 +84,7 @@ class OutcomeTests(SynchronousTestCase):
         outcome.settle(1)
 
 
-class TunnelTests(SynchronousTestCase):
+class TunnelCase(SynchronousTestCase):
     """One tunnel."""
 
     def setUp(self) -> None:
@@ -96,6 +97,10 @@ class TunnelTests(SynchronousTestCase):
 
     def memory(self, spec: TunnelSpec, server: ServerAddress) -> FakeMemory:
         return self.memories.setdefault(server, FakeMemory(Remembered(len(self.memories) + 1, None)))
+
+
+class TunnelTests(TunnelCase):
+    """Who waits for it, and what changes."""
 
     def test_whoWaitsIsToldWhenItIsUp(self) -> None:
         waiting = self.tunnel.whenOpened()
@@ -211,3 +216,30 @@ class SharedTests(VisitorCase):
         self.server.succeed()
         self.assertEqual(self.events[1:], [LocalReached(self.other.name, 1, 0.0)], "once")
         self.leave(3)
+
+
+class JoinedTests(TunnelCase):
+    """A tunnel that is up at a node of a cluster, and joins it at another one."""
+
+    def test_itInsistsOnItsAddressThereAndNothingIsRememberedOfTheNode(self) -> None:
+        node = ServerAddress("node2.example")
+        for address in (20001, 20002):
+            self.tunnel.join(node, address)
+            port = self.tunnel.publicPort(node)
+            self.assertEqual((port.wanted, port.refused(PortInUse())), (address, False))
+        self.tunnel.change(TunnelSpec(Target(8001), probe=False))
+        self.tunnel.remember()
+        self.assertEqual((port.wanted, port.token, self.memories), (20002, None, {}))
+        port.opened(20002, "t" * 32)
+        self.tunnel.join(node, 20003)
+        self.assertEqual((port.wanted, port.token), (20003, "t" * 32), "the node may know it")
+
+    def test_itIsAwayWhenNoSessionHasIt(self) -> None:
+        self.tunnel.opened(20001)
+        self.reactor.advance(5)
+        self.tunnel.opened(20001)
+        self.reactor.advance(5)
+        self.tunnel.away()
+        self.assertEqual((self.tunnel.isUp, self.tunnel.since), (True, 0))
+        self.tunnel.away()
+        self.assertEqual((self.tunnel.isUp, self.tunnel.since), (False, 10))
