@@ -13,7 +13,7 @@ from bore.client.settings import ClientSettings
 from bore.client.verdicts import isBlip
 from bore.events.client import Verdict
 from bore.tls.errors import ServerNotTrusted
-from bore.wire.errors import ProtocolViolation, Refusal
+from bore.wire.errors import ClusterAway, ClusterRecovering, ProtocolViolation, Refusal
 
 #: Seconds for which a client with several servers comes back to the one that it has lost, if that one keeps the port. A
 #: blip of the network is mostly over by then; behind a server that is dead, the client is soon at the next one.
@@ -32,6 +32,9 @@ _GROWTH: Final = 2.0
 
 #: The longest delay before an attempt at a server that is not known to be away, in seconds.
 _FRESH_DELAY: Final = 0.5
+
+#: The longest delay before a cluster is asked again that grants nothing for the time being, in seconds.
+_CLUSTER_DELAY: Final = 10.0
 
 #: A session that is lost within this time counts as an attempt that has failed, in seconds.
 _SETTLED: Final = 60.0
@@ -190,6 +193,8 @@ class RetryPolicy:
             return reason
         if failed.verdict in (Verdict.LATER, Verdict.UNPROVEN):
             self._delay = self._longest
+        if isinstance(failed.why, ClusterAway | ClusterRecovering):
+            self._delay = min(self._delay, _CLUSTER_DELAY)
         if not returns:
             self.returning = False
             self._attempts += 1

@@ -15,7 +15,7 @@ from bore.client.reasons import CheckFailed, ServerUnreachable
 from bore.client.retry import Again, Failed, RetryPolicy
 from bore.client.verdicts import isBlip
 from bore.events.client import Verdict
-from bore.wire.errors import InvalidSecret, PortInUse, ProtocolViolation
+from bore.wire.errors import ClusterAway, ClusterRecovering, InvalidSecret, PortInUse, ProtocolViolation
 
 REFUSED = OSError(errno.ECONNREFUSED, "refused")
 NO_ROUTE = OSError(errno.EHOSTUNREACH, "no route")
@@ -85,6 +85,13 @@ class DelayTests(RetryCase):
             self.make()
             expected = 64.0 if verdict in (Verdict.LATER, Verdict.UNPROVEN) else 1.0
             self.assertEqual(self.again(failed(verdict=verdict)).delay, expected, verdict)
+
+    def test_aClusterThatGrantsNothingForTheTimeBeingIsAskedAtLeastEveryTenSeconds(self) -> None:
+        for why in (ClusterRecovering(), ClusterAway()):
+            self.make()
+            self.assertEqual([self.again(failed(why)).delay for _ in range(6)], [1, 2, 4, 8, 10, 10])
+            self.make(longest=3)
+            self.assertEqual([self.again(failed(why)).delay for _ in range(3)], [1, 2, 3])
 
     def test_aServerThatWasNotTriedYetIsTriedSoon(self) -> None:
         delays = [self.again(failed(), servers=3) for _ in range(7)]
