@@ -48,6 +48,11 @@ class NodeService(ServerService):
         node.membership.reports.emit = sink.emit
         node.attach(self)
 
+    @property
+    def joined(self) -> bool:
+        """Whether it has joined its cluster."""
+        return self.node.membership.reports.joined
+
     def clusterReport(self) -> ClusterReport:
         """What it has of its cluster, for those who ask for its status."""
         from bore.cluster.report import clusterReport

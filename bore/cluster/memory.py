@@ -62,7 +62,8 @@ class MemoryStore:
 
     def grant(self, wanted: Wanted) -> Record:
         """See :meth:`bore.cluster.engine.Engine.grant`."""
-        others = len(self._byUser.get(wanted.user, set()) - {wanted.address})
+        mine = self._byUser.get(wanted.user, set())
+        others = len(mine) - (wanted.address in mine)
         before = self._records.get(wanted.address)
         record = granted(before, wanted, self._nodes, self.recovering, others, self._epoch + 1)
         self._put(wanted.address, record)

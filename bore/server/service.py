@@ -72,6 +72,11 @@ class ServerService(ServerCore):
         return self._listeners[0].port
 
     @property
+    def joined(self) -> bool:
+        """Whether it has joined its cluster, if it is a node of one."""
+        return True
+
+    @property
     def alive(self) -> bool:
         """Whether it listens on its control ports, unless it was stopped."""
         return not self.running or all(each.alive for each in self._listeners)

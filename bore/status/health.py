@@ -10,15 +10,19 @@ def healthy(question: Question) -> Answer:
     return Answer(b"ok\n", TEXT)
 
 
-def serverReadiness(state: str, listens: bool) -> Answer:
+def serverReadiness(state: str, listens: bool, joined: bool = True) -> Answer:
     """
     Answer /readyz for a server, which is ready while it takes clients.
 
     :param state: see :class:`bore.status.report.ServerReport`.
     :param listens: whether it has a control port.
+    :param joined: whether it has joined its cluster, if it has one. Later it stays ready when the engine is away: it is
+        the same for all nodes, and visitors are to wait, not to be refused by a balancer.
     """
     if state != "running":
         return _readiness(f"the server is {state}")
+    if not joined:
+        return _readiness("the server has not joined its cluster yet")
     return _readiness("" if listens else "the server does not listen yet")
 
 

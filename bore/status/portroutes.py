@@ -37,7 +37,7 @@ def serverRoutes(
     from bore.status.serverroutes import serverTunnel
 
     def ready() -> Answer:
-        return serverReadiness(service.state, bool(service.controlPorts))
+        return serverReadiness(service.state, bool(service.controlPorts), service.joined)
 
     return routesOfServer(clock, status.take, partial(serverTunnel, status), traffic, ready, settings)
 

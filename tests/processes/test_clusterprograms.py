@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from bore import exits
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
 from tests.ports import freePort
 from tests.processes.case import ProcessCase
-from tests.support import bore, eventually, temporaryFolder
+from tests.support import PATIENCE, Program, bore, eventually, temporaryFolder
 
 
 class ClusterProgramTests(ProcessCase):
@@ -23,6 +24,14 @@ class ClusterProgramTests(ProcessCase):
         self.key = self.folder / "cluster.key"
         subprocess.run([*bore("cluster-key", "--write", str(self.key)).words], check=True, capture_output=True)
 
+    def get(self, server: Program, path: str) -> int:
+        """Ask the status port, and return the code of the answer."""
+        port = int(server.waitFor("status at http://").rpartition(":")[2].rstrip("/"))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.request("GET", path)
+        return connection.getresponse().status
+
     @skipUnless(REDIS, WHY_NOT)
     def test_aNodeStartsWithoutItsEngineJoinsWhenItIsThereAndLeaves(self) -> None:
         port = freePort()
@@ -30,9 +39,12 @@ class ClusterProgramTests(ProcessCase):
         place = ["--advertise", f"tls://127.0.0.1:{freePort()}", "--status-port", "0", "--cluster-ttl", "15"]
         server, _ = self.server(*words, *place)
         server.waitFor("tunnels go on for 0 s, new ones are refused")
+        self.assertEqual(self.get(server, "/readyz"), 503)
         redis = RedisServer(port=port)
         self.addCleanup(redis.kill)
         server.waitFor("node one of the cluster; other nodes: 0")
+        self.assertEqual(self.get(server, "/readyz"), 200)
+        self.assertEqual(self.get(server, "/status"), 200)
         [entry] = json.loads(redis.command("--json", "HVALS", "bore:nodes"))
         self.assertEqual(json.loads(entry)["state"], "up")
         server.process.send_signal(signal.SIGTERM)

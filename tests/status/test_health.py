@@ -14,6 +14,7 @@ class ReadinessTests(SynchronousTestCase):
         self.assertEqual(serverReadiness("running", True).code, 200)
         for answer, text in (
             (serverReadiness("running", False), b"does not listen"),
+            (serverReadiness("running", True, False), b"not joined its cluster"),
             (serverReadiness("draining", True), b"draining"),
             (serverReadiness("stopping", False), b"stopping"),
         ):
