@@ -76,7 +76,7 @@ class EtcdServer:
             self._asking.discard(asking)
             return result
 
-        return asking.addTimeout(seconds, self._reactor, _noAnswer).addErrback(_failed).addBoth(ended)
+        return asking.addTimeout(seconds, self._reactor, self._noAnswer).addErrback(_failed).addBoth(ended)
 
     def stop(self) -> Deferred[None]:
         """End all requests, and close all connections."""
@@ -85,6 +85,11 @@ class EtcdServer:
         closing = cast(Deferred[object], self._pool.closeCachedConnections())
         # Inside TLS it waits for an answer.
         return closing.addTimeout(ENGINE_TIMEOUT, self._reactor).addBoth(lambda _: None)
+
+    def _noAnswer(self, _result: object, _seconds: float) -> Failure:
+        """Nothing has come in time: the other connections may be as dead."""
+        self._pool.closeCachedConnections()
+        return Failure(Unreachable("it does not answer"))
 
     async def _ask(self, path: str, body: bytes, token: str) -> Reply:
         headers: dict[str | bytes, str | bytes] = {"Host": str(self.place), "Content-Type": "application/json"}
@@ -170,10 +175,6 @@ class _Answer(Protocol):
     def _close(self) -> None:
         if self.transport is not None:
             self.transport.loseConnection()
-
-
-def _noAnswer(_result: object, _seconds: float) -> Failure:
-    return Failure(Unreachable("it does not answer"))
 
 
 def _failed(reason: Failure) -> Failure:

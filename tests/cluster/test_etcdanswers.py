@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from threading import Event
+from threading import Barrier, Event
 
+from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -12,7 +13,7 @@ from bore.cluster.engine import EngineAway
 from bore.cluster.etcdserver import EtcdServer, Unreachable
 from bore.cluster.url import EngineServer
 from tests.cluster.etcdprogram import REACTOR, engineOf
-from tests.support import LocalService
+from tests.support import PATIENCE, LocalService
 
 
 class EtcdAnswersTests(TestCase):
@@ -79,3 +80,26 @@ class EtcdAnswersTests(TestCase):
         self.assertEqual(str(error), "it does not answer")
         while not ended.is_set():
             await deferLater(REACTOR, 0.01)
+
+    async def test_afterATimeoutNoOtherConnectionIsUsedAgain(self) -> None:
+        """As when a firewall has forgotten them all."""
+        begun: list[socket.socket] = []
+        both = Barrier(2)
+
+        def serve(sock: socket.socket) -> None:
+            begun.append(sock)
+            sock.recv(1 << 16)
+            if len(begun) <= both.parties:
+                both.wait(PATIENCE)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            while sock.recv(1 << 16):
+                pass
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        server = EtcdServer(REACTOR, EngineServer("127.0.0.1", service.port), None)
+        await gatherResults([server.ask("kv/txn", b"{}", "", PATIENCE) for _ in range(2)])
+        await self.assertFailure(server.ask("kv/txn", b"{}", "", 0.3), Unreachable)
+        await server.ask("kv/txn", b"{}", "", PATIENCE)
+        self.assertEqual(len(begun), 3)
+        await server.stop()
