@@ -33,6 +33,7 @@ UNIT: Final = (
     "benchmarks",
     "client",
     "cluster/test_etcdgateway.py",
+    "cluster/test_lending.py",
     "cluster/test_membership.py",
     "cluster/test_model.py",
     "cluster/test_offers.py",

@@ -19,6 +19,7 @@ from bore.server.tunnels import Tunnels
 from bore.streams.reactor import IReactor
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import TakenOver
+from bore.wire.publicaddress import PublicAddress
 
 #: How long an address that the last node has withdrawn is kept for another one, in seconds: the offer of a node to
 #: which a client has moved may come behind the withdrawal of the node that it has left.
@@ -43,18 +44,22 @@ class Forwards(Tunnels):
         sink: Sink,
         settings: ServerSettings,
     ) -> None:
+        self._memberships = memberships
         self.offers = Offers(reactor, custody, memberships, self._epochOf, self._drop)
         super().__init__(reactor, sink, settings, self.offers, server.unaccepted, server.entrances)
         self.offers.holder = LocalHolder(self, server.withdraw)
         self._withdrawn: Deadlines[Tunnel, None] = Deadlines(reactor, _GRACE, self._isOver)
 
     def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
-        """Close a tunnel; one that its node withdraws is given to another node first, if one comes in time."""
+        """
+        Close a tunnel; one that its node withdraws is given to another node first, if one comes in time. If this node
+        owns the address as well, it is kept for a lease.
+        """
         if tunnel.owner is None or reason not in (TunnelEnd.GIVEN_BACK, TunnelEnd.SESSION_CLOSED):
             super().close(tunnel, reason)
             return
         self.lost(tunnel, Loss.GONE, canResume=True)
-        if tunnel.owner is None and not tunnel.closed:
+        if tunnel.owner is None and not (tunnel.closed or self._owns(tunnel.address)):
             self._withdrawn.take(tunnel)
             self._withdrawn.add(tunnel, None)
 
@@ -63,6 +68,9 @@ class Forwards(Tunnels):
         self.offers.stop()
         super().closeAll()
         self._withdrawn.takeAll()
+
+    def _owns(self, address: PublicAddress) -> bool:
+        return isinstance(address, int) and self._memberships.epochOf(address) > 0
 
     def prefer(self, unfit: frozenset[int]) -> None:
         """

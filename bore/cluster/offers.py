@@ -39,12 +39,15 @@ class Memberships(Protocol):
     def epochOf(self, address: int) -> int:
         """The epoch of an address of which it is a member; 0: it is none."""
 
+    def isHere(self, address: int) -> bool:
+        """Whether the client of an address that it owns has it here, or was here last: then the node offers it."""
+
     def mayServe(self, address: PublicAddress) -> bool:
         """Whether visitors may be accepted at an address now: not while another node may own it."""
 
     def lend(self, address: PublicAddress, user: User) -> Grant:
         """
-        Grant an address to what passes its visitors on: this node is not a member any more. See
+        Grant an address to what passes its visitors on: its client is at other nodes. See
         :meth:`bore.server.registry.LocalRegistry.lend`.
         """
 

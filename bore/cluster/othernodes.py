@@ -181,7 +181,8 @@ class OtherNodes:
         return left
 
     def _epochOf(self, address: int) -> int:
-        return self._memberships.epochOf(address) if self._acts else 0
+        owned = self._memberships
+        return owned.epochOf(address) if self._acts and owned.isHere(address) else 0
 
     def _connectionsOf(self, number: int) -> DataConnections | None:
         """What makes connections to the node with a number; None: there is no such node, or no session with it."""

@@ -12,6 +12,7 @@ from bore.cluster.membership import Membership
 from bore.events.server import AddressesLost
 from bore.server.registry import Grant, LocalRegistry
 from bore.server.users import User
+from bore.timing.deadlines import Deadlines
 from bore.wire.errors import ClusterAway, ClusterRecovering, PortInUse, TooManyTunnelsOfUser
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.token import digest, newToken
@@ -54,6 +55,7 @@ class ClusterRegistry:
         self._owned: dict[int, Owned] = {}
         self._byKey: dict[tuple[str, User], int] = {}
         self._asking: set[int] = set()
+        self._away: Deadlines[int, None] = Deadlines(local.clock, local.lease, lambda address, _: self._leave(address))
         self.expired: Callable[[Grant], None] = lambda grant: None
         self.ended: Callable[[PublicAddress], None] = lambda address: None
         self.changed: Callable[[int], None] = lambda address: None
@@ -93,9 +95,18 @@ class ClusterRegistry:
         owned = self._owned.get(address)
         return 0 if owned is None else owned.epoch
 
+    def isHere(self, address: int) -> bool:
+        """Whether the client of an address that this node owns has it here, or was here last."""
+        return address in self._owned and address not in self._away
+
     def lend(self, address: PublicAddress, user: User) -> Grant:
-        """See :meth:`bore.server.registry.LocalRegistry.lend`. This node does not own the address any more."""
-        self._leave(address)
+        """
+        See :meth:`bore.server.registry.LocalRegistry.lend`. This node owns the address for the time of a lease still:
+        its client may be lost at all nodes.
+        """
+        if isinstance(address, int) and self.isHere(address):
+            self._away.add(address, None)
+            self.changed(address)
         return self._local.lend(address, user)
 
     def supersede(self, address: int, epoch: int) -> None:
@@ -106,7 +117,7 @@ class ClusterRegistry:
 
     def mayServe(self, address: PublicAddress) -> bool:
         """Whether new visitors of an address may be served here now: not if it may have another owner meanwhile."""
-        return address not in self._owned or self._membership.acting
+        return not (isinstance(address, int) and self.isHere(address)) or self._membership.acting
 
     # The registry of the server.
 
@@ -145,10 +156,20 @@ class ClusterRegistry:
     def close(self) -> None:
         """See :meth:`bore.server.registry.Registry.close`."""
         self._local.close()
+        self._away.takeAll()
 
     def _orAnew(self, grant: Grant | None, address: int) -> Grant | None:
         """What a token has brought back, or otherwise the key."""
-        return self._local.grantAnew(address) if grant is None else grant
+        if grant is not None:
+            return grant
+        grant = self._local.grantAnew(address, self._owned[address].user)
+        self._isBack(address)
+        return grant
+
+    def _isBack(self, address: int) -> None:
+        """The client of an address is here."""
+        self._away.take(address)
+        self.changed(address)
 
     async def _claim(self, address: int, user: User, key: str, limit: int | None) -> Grant:
         if address in self._asking or self._local.isTaken(address):
@@ -177,7 +198,7 @@ class ClusterRegistry:
             raise
         self._owned[address] = Owned(record.epoch, record.key, user, claim)
         self._byKey[record.key, user] = address
-        self.changed(address)
+        self._isBack(address)
         return grant
 
     def _leaseOver(self, grant: Grant) -> None:
@@ -194,5 +215,5 @@ class ClusterRegistry:
         if owned is not None and self._byKey.get((owned.key, owned.user)) == address:
             del self._byKey[owned.key, owned.user]
         if owned is not None and isinstance(address, int):
-            self.changed(address)
+            self._isBack(address)
         return owned

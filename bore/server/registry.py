@@ -90,9 +90,13 @@ class LocalRegistry:
     The registry of a single server, in its memory. All its Deferreds have fired when they are returned.
 
     :param lease: how long an address is kept without a session, in seconds.
+    :ivar clock: the clock.
+    :ivar lease: see above.
     """
 
     def __init__(self, clock: IReactorTime, lease: float) -> None:
+        self.clock = clock
+        self.lease = lease
         self.expired: Callable[[Grant], None] = lambda grant: None
         self._byAddress: dict[PublicAddress, Grant] = {}
         self._byToken: dict[bytes, PublicAddress] = {}
@@ -171,11 +175,10 @@ class LocalRegistry:
         self._forgetTokens(address, but=shown)
         return succeed(self._granted(address, user, (shown,)))
 
-    def grantAnew(self, address: PublicAddress) -> Grant:
+    def grantAnew(self, address: PublicAddress, user: User) -> Grant:
         """Grant an address anew to the user that owns it, who has proved that without a token. Its tokens are void."""
-        self._leases.take(address)
         self._forgetTokens(address)
-        return self._granted(address, self._byAddress[address].user, ())
+        return self._granted(address, user, ())
 
     def confirm(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.confirm`."""

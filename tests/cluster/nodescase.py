@@ -78,6 +78,7 @@ class JoinedRegistry(LocalRegistry):
         self._records = records
         self._name = name
         self.epochs: dict[int, int] = {}
+        self.away: set[int] = set()
         self.changed: Callable[[int], None] = lambda address: None
         self.superseded: list[tuple[int, int]] = []
         self.acts = True
@@ -87,6 +88,7 @@ class JoinedRegistry(LocalRegistry):
             return fail(PortInUse.on(address))
         assert isinstance(address, int)
         self.epochs[address] = self._records.join(address, self._name)
+        self.away.discard(address)
         self.changed(address)
         return super().claim(address, user)
 
@@ -103,8 +105,14 @@ class JoinedRegistry(LocalRegistry):
         return released
 
     def lend(self, address: PublicAddress, user: User) -> Grant:
-        self._leave(address)
+        assert isinstance(address, int)
+        if address in self.epochs:
+            self.away.add(address)
+            self.changed(address)
         return super().lend(address, user)
+
+    def isHere(self, address: int) -> bool:
+        return address in self.epochs and address not in self.away
 
     def mayServe(self, address: PublicAddress) -> bool:
         return self.acts

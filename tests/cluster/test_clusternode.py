@@ -15,6 +15,7 @@ from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnelspec import TunnelSpec
 from bore.cluster.clusternode import ClusterNode
 from bore.cluster.memory import MemoryEngine, MemoryStore
+from bore.events.server import Loss
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
@@ -29,15 +30,21 @@ TTL = 60
 
 
 class Member:
-    """A node, at a host of its own."""
+    """
+    A node, at a host of its own.
 
-    def __init__(self, case: ClusterNodeCase, name: str) -> None:
-        folder = case.keyFolder or temporaryFolder(case)
-        folder.chmod(0o700)
+    :param former: a former run of the same node, which was stopped; None: there was none.
+    """
+
+    def __init__(self, case: ClusterNodeCase, name: str, former: Member | None = None) -> None:
         clock = cast(IReactor, reactor)
-        self.host, self.name = loopbackHost(), name
+        self.name = name
+        self.folder: Path = case.keyFolder or temporaryFolder(case) if former is None else former.folder
+        self.folder.chmod(0o700)
+        self.host: str = loopbackHost() if former is None else former.host
+        self.control: int = freePort(self.host) if former is None else former.control
+        control = self.control
         self.engine = MemoryEngine(case.store)
-        control = freePort(self.host)
         self.node = ClusterNode(
             clock, self.engine, name, f"tls://{self.host}:{control}", Secret("key"), TTL, LEASE, time.monotonic
         )
@@ -47,7 +54,7 @@ class Member:
             bindTunnels=self.host,
             controlPort=control,
             lease=LEASE,
-            tls=ServerTls(folder=folder),
+            tls=ServerTls(folder=self.folder),
         )
         self.service = ServerService(clock, settings, sink=case.serverSink(), registry=self.node.registry)
         self.node.attach(self.service)
@@ -152,6 +159,32 @@ class ClusterNodeTests(ClusterNodeCase):
         await stopping
         self.assertEqual(len(self.owners() - {"a"}), 1, "the client is at another node")
         await self.assertPageAt(second, third)
+
+    async def test_theNodesOfAClientThatIsLostEverywhereAtOnceKeepItsPort(self) -> None:
+        await self.met()
+        await self.clientAt(self.members[0], nodes=2)
+        await self.eventually(lambda: len(self.owners()) == 2)
+        await self.isEverywhere()
+        [record] = self.store.records()
+        for member in self.members:
+            for session in member.service.server.sessions.all():
+                session.lost(Loss.GONE)
+                session._connection.drop()
+        await self.assertPageAt(*self.members)
+        self.assertEqual([each.epoch for each in self.store.records()], [record.epoch])
+
+    async def test_aNodeThatIsStartedAgainServesAsBefore(self) -> None:
+        await self.met()
+        await self.clientAt(self.members[0], nodes=2)
+        for number, member in enumerate(list(self.members)):
+            await self.eventually(lambda: len(self.owners()) == 2)
+            await member.stop()
+            await self.assertPageAt(*[each for each in self.members if each.runs])
+            again = self.members[number] = Member(self, member.name, member)
+            self.addCleanup(lambda each: Deferred.fromCoroutine(each.stop()), again)
+            await self.met()
+            await self.isEverywhere()
+            await self.assertPageAt(*self.members)
 
     async def test_aClientAtTwoNodesOwnsThePortAtBoth(self) -> None:
         await self.met()

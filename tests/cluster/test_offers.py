@@ -33,6 +33,9 @@ class Owned:
     def epochOf(self, address: int) -> int:
         return self.epochs.get(address, 0)
 
+    def isHere(self, address: int) -> bool:
+        return address in self.epochs
+
     def mayServe(self, address: PublicAddress) -> bool:
         return True
 
