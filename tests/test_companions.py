@@ -9,7 +9,7 @@ from typing import cast
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from bore.client.bequest import estateOf, inherit, isReady
+from bore.client.bequest import estateOf, inherit, inventoryOf, isReady, learn
 from bore.client.estate import fieldsOfEstate, readEstate
 from bore.client.service import ClientService
 from bore.client.settings import ServerAddress
@@ -216,6 +216,24 @@ class SuccessionTests(CompanionsCase):
         self.showing.applySettings(replace(self.showing.settings, tls=replace(tls, lasting=not tls.lasting)))
         await self.eventually(lambda: self.seen(SettingsAccepted) and not self.showing.isChanging)
         await self.eventually(lambda: self.seen(NodeOpened) == 2)
+        await self.assertIsUp(port, self.showing)
+
+    async def test_aProcessThatHasLentItTakesItBackAtAllNodes(self) -> None:
+        [port] = await self.begin(b"a")
+        await self.eventually(lambda: self.seen(NodeOpened))
+        heir = ClientService(cast(IReactor, reactor), self.showing.settings, self.showing.tunnels, sink := Sink())
+        sink.subscribe(self.events.append)
+        self.addCleanup(heir.stopService)
+        inherit(heir, estateOf(self.showing))
+        self.showing.lend()
+        heir.startService()
+        await self.eventually(lambda: self.seen(NodeOpened) == 2)
+        learn(self.showing, inventoryOf(heir))
+        heir.retire(giveBack=False)
+        self.showing.takeBack()
+        await self.eventually(lambda: len(self.showing.parts.links[0].tunnels.up) == 1)
+        await self.eventually(lambda: heir.parts.links == [] and not heir.isChanging)
+        await self.eventually(lambda: any(link.tunnels.up for link in self.showing.parts.further))
         await self.assertIsUp(port, self.showing)
 
     async def test_anotherProcessHasItAtNodesWithItsAddress(self) -> None:

@@ -136,12 +136,16 @@ class Companions:
         if not resting:
             self.soon()
 
-    def stop(self) -> None:
-        """Give all tunnels back."""
+    def stop(self, cut: bool = False) -> None:
+        """Give all tunnels back; or cut the sessions, as others have the tunnels."""
         if self._next is not None and self._next.active():
             self._next.cancel()
-        for link in self.links:
-            self._end(link)
+        links, self._companions = self.links, {}
+        for link in links:
+            if cut:
+                link.abandon()
+            else:
+                self._household.leave(link.stop())
 
     def takeOver(self, stage: Stage, why: BaseException | None) -> bool:
         """The session of the home link is lost. Returns whether a companion has taken its place."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: How long a server has to read that a tunnel is not wanted any more, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
 
+#: For how long tunnels that come up are collected before further nodes of a cluster are asked for them, in seconds.
+_COLLECT: Final = 0.05
+
 
 class Links:
     """
@@ -145,9 +148,9 @@ class Links:
     def abandon(self) -> None:
         """Cut all sessions."""
         self._waiting.clear()
-        for link in self._every():
+        for link in self.all():
             link.abandon()
-        self._endCompanions()
+        self._endCompanions(cut=True)
         self._links.clear()
 
     def retire(self) -> None:
@@ -224,7 +227,7 @@ class Links:
     def opening(self, link: ServerLink) -> None:
         """See :class:`bore.client.linkowner.LinkOwner`."""
         if self._companions is not None and link is self._shared:
-            self._companions.soon()
+            self._companions.soon(_COLLECT)
 
     def lost(self, link: ServerLink, stage: Stage, why: BaseException | None) -> bool:
         """See :class:`bore.client.linkowner.LinkOwner`."""
@@ -261,10 +264,10 @@ class Links:
         if self._companions is not None:
             self._companions.close(tunnel)
 
-    def _endCompanions(self) -> None:
+    def _endCompanions(self, cut: bool = False) -> None:
         companions, self._companions = self._companions, None
         if companions is not None:
-            companions.stop()
+            companions.stop(cut)
 
     def _rest(self, resting: bool) -> None:
         if self._companions is not None:
