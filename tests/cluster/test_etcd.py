@@ -34,12 +34,9 @@ class EtcdTests(EngineContract):
     @classmethod
     def setUpClass(cls) -> None:
         cls.member = EtcdMember()
+        cls.addClassCleanup(cls.member.end)
         cls.member.start()
         cls.member.wait()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.member.end()
 
     async def begin(self) -> None:
         self.prefix = f"{next(_prefixes)}/"

@@ -27,12 +27,9 @@ class EtcdLossTests(TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.member = EtcdMember()
+        cls.addClassCleanup(cls.member.end)
         cls.member.start()
         cls.member.wait()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.member.end()
 
     async def test_whereNothingListensTheCallSaysSo(self) -> None:
         port = freePort()

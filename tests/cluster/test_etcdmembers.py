@@ -32,14 +32,11 @@ class EtcdMembersTests(TestCase):
     def setUpClass(cls) -> None:
         cls.members = [EtcdMember(name=f"m{n}") for n in range(3)]
         for each in cls.members:
+            cls.addClassCleanup(each.end)
+        for each in cls.members:
             each.start(",".join(f"{one.name}={one.peers}" for one in cls.members))
         for each in cls.members:
             each.wait()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        for each in cls.members:
-            each.end()
 
     def begun(self, *members: EtcdMember) -> EtcdEngine:
         """An engine that tries these members, in this order."""

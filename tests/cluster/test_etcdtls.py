@@ -48,6 +48,7 @@ class EtcdTlsTests(TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.folder = Path(tempfile.mkdtemp(prefix="bore-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
         authority = Authority()
         cls.authorities = authority.write(cls.folder)
         cls.own = authority.issue("node", forClients=True, named=False).write(cls.folder, "node")
@@ -56,14 +57,10 @@ class EtcdTlsTests(TestCase):
         certificate, key = authority.issue("127.0.0.1", forBoth=True, named=False).write(cls.folder, "etcd")
         tls = ("--cert-file", certificate, "--key-file", key, "--trusted-ca-file", cls.authorities)
         cls.member = EtcdMember(*tls, "--client-cert-auth", scheme="https")
+        cls.addClassCleanup(cls.member.end)
         cls.member.start()
         cls.member.wait()
         cls.makeUsers()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.member.end()
-        shutil.rmtree(cls.folder)
 
     @classmethod
     def makeUsers(cls) -> None:
