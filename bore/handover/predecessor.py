@@ -81,11 +81,11 @@ class Predecessor:
         except OSError as e:
             self._sink.emit(HandoverFailed(f"it cannot be started: {e.strerror or e}"))
             return
-        self._sink.emit(HandoverBegun())
         self._client.lend()
         for each in self._belongings:
             each.hold()
         heir.bequeath(Bequest(os.getpid(), estate, *(("", -1) if listening is None else listening)))
+        self._sink.emit(HandoverBegun())
 
     def _check(self) -> None:
         why = self._whyNot()

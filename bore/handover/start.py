@@ -22,7 +22,10 @@ import os, signal, sys
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 child = os.fork()
 if child:
-    os.write(int(sys.argv[1]), b'{"Started": {"pid": %d}}\\0' % child)
+    try:
+        os.write(int(sys.argv[1]), b'{"Started": {"pid": %d}}\\0' % child)
+    except OSError:  # this process has ended: the successor goes on without it
+        pass
     os._exit(0)
 os.execv(sys.argv[2], sys.argv[2:])
 """
