@@ -191,7 +191,10 @@ class RedisEngine:
         """Run a script; return the connection, and the answer."""
         link = await self._held.link()
         reply = await link.evaluate(script, self._prefix, token_hex(8), *arguments)
-        answer: object = json.loads(reply) if isinstance(reply, str) else reply
+        try:
+            answer: object = json.loads(reply) if isinstance(reply, str) else None
+        except (ValueError, RecursionError):
+            answer = None
         match answer:
             case {"no": "taken", "record": str(record)}:
                 raise Taken(recordFrom(record))
@@ -201,7 +204,7 @@ class RedisEngine:
                 raise _REFUSALS[no]
             case {"replicas": int(replicas), **others}:
                 return link, {"replicas": replicas, **others}
-        raise self._strange(answer)
+        raise self._strange(reply)
 
     async def _write(self, script: Script, *arguments: str | int) -> tuple[RedisLink, _Answer]:
         """Run a script, and wait until the replicas have what it has written."""

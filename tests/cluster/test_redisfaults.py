@@ -2,73 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
-from typing import ClassVar, Final, TypeVar, cast
+from typing import ClassVar
 from unittest import skipUnless
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import gatherResults
 
-from bore.cluster.engine import EngineAway, Recovering, Taken, UserLimit, Voided
-from bore.cluster.redis import RedisEngine
-from bore.cluster.url import parseEngineUrl
-from bore.streams.reactor import IReactor
+from bore.cluster.engine import Recovering, Taken
 from tests.cluster.enginecontract import OTHER_KEY, node, wanted
+from tests.cluster.rediscase import RedisCase
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
-from tests.support import PATIENCE
-
-_T = TypeVar("_T")
-
-#: The rights of a user of Redis that the engine needs, as in docs/cluster.rst.
-_COMMANDS: Final = "+@hash +@sortedset +@scripting +unlink +info +wait +ping +select"
-
-_reactor = cast(IReactor, reactor)
-_prefixes = count()
-
-
-class RedisCase(TestCase):
-    """A test with engines of its own."""
-
-    def setUp(self) -> None:
-        self.prefix = f"test{next(_prefixes)}:"
-
-    def engine(self, server: RedisServer, query: str = "") -> RedisEngine:
-        """An engine that has begun."""
-        return self.begun(server.url(f"prefix={self.prefix}&{query}"))
-
-    def begun(self, url: str) -> RedisEngine:
-        engine = RedisEngine(_reactor, parseEngineUrl(url))
-        engine.start()
-        self.addCleanup(engine.stop)
-        return engine
-
-    async def ready(self, engine: RedisEngine, member: str = "one/1") -> None:
-        """Have a member enter, and end the recovery."""
-        await self.settled(lambda: engine.enter(node(member)))
-        beaten = await self.settled(lambda: engine.beat(node(member, beat=2)))
-        await self.settled(lambda: engine.recovered(beaten.incarnation))
-
-    async def settled(self, call: Callable[[], Deferred[_T]]) -> _T:
-        """Make a call again until the engine is not away."""
-        for _ in range(int(PATIENCE / 0.1)):
-            try:
-                return await call()
-            except EngineAway:
-                await deferLater(_reactor, 0.1)
-        return await call()
-
-    async def voided(self, engine: RedisEngine) -> None:
-        """The engine knows nothing of the member any more."""
-        with self.assertRaises(Voided):
-            await self.settled(lambda: engine.beat(node("one/1", beat=3)))
-
-    def away(self, call: Deferred[_T]) -> Deferred[str]:
-        """The text of the error that the engine is away."""
-        return self.assertFailure(call, EngineAway).addCallback(str)
 
 
 @skipUnless(REDIS, WHY_NOT)
@@ -169,57 +112,6 @@ class RedisFaultsTests(RedisCase):
         waiting = engine.enter(node("one/1"))
         await engine.stop()
         self.assertIn("it is not used any more", await self.away(waiting))
-
-
-@skipUnless(REDIS, WHY_NOT)
-class RedisAccessTests(RedisCase):
-    """Who may use a server, and what there is beside us."""
-
-    server: ClassVar[RedisServer]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.server = RedisServer("--requirepass", "geheim")
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.server.kill()
-
-    def url(self, credentials: str, path: str = "") -> str:
-        return f"redis://{credentials}127.0.0.1:{self.server.port}{path}?prefix={self.prefix}"
-
-    async def test_aPasswordIsRequired(self) -> None:
-        self.assertIn("NOAUTH", await self.away(self.begun(self.url("")).enter(node("one/1"))))
-        self.assertIn("WRONGPASS", await self.away(self.begun(self.url(":wrong@")).enter(node("one/1"))))
-        self.assertIn("WRONGPASS", await self.away(self.begun(self.url("nobody:geheim@")).enter(node("one/1"))))
-        self.assertEqual(await self.begun(self.url(":geheim@")).enter(node("one/1")), 7)
-        self.assertEqual(await self.begun(self.url("default:geheim@")).enter(node("one/2")), 7)
-
-    async def test_aUserNeedsTheseRightsAndNoOthers(self) -> None:
-        password, commands = ">geheim", _COMMANDS.split()
-        server = ["--no-auth-warning", "-a", "geheim", "ACL", "SETUSER", "bore", "reset", "on", password]
-        self.server.command(*server, "~test*", *commands)
-        engine = self.begun(self.url("bore:geheim@"))
-        await self.ready(engine)
-        await engine.grant(wanted("one/1", user="bob", limit=1))
-        await self.assertFailure(engine.grant(wanted("one/1", 2002, user="bob", limit=1)), UserLimit)
-        await engine.restore("one/1", await engine.records())
-        await engine.leave("one/1", 2001, 1)
-        await engine.depart("one/1")
-        self.server.command(*server, "~other*", *commands)
-        error = await self.away(self.begun(self.url("bore:geheim@")).enter(node("one/1")))
-        self.assertRegex(error, "can't access at least one of the keys|No permissions to access a key")
-        self.assertNotIn("user_script", error)
-
-    async def test_databasesAndPrefixesAreApart(self) -> None:
-        for path in ("", "/3"):
-            engine = self.begun(self.url(":geheim@", path))
-            await self.ready(engine)
-            await engine.grant(wanted("one/1"))
-        self.prefix += "other:"
-        engine = self.begun(self.url(":geheim@", "/3"))
-        self.assertEqual(await engine.records(), [])
-        self.assertIn("out of range", await self.away(self.begun(self.url(":geheim@", "/99")).enter(node("one/1"))))
 
 
 @skipUnless(REDIS, WHY_NOT)

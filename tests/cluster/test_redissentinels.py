@@ -7,8 +7,8 @@ from unittest import skipUnless
 
 from bore.cluster.engine import Recovering
 from tests.cluster.enginecontract import node, wanted
+from tests.cluster.rediscase import RedisCase
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer, SentinelServer
-from tests.cluster.test_redisfaults import RedisCase
 from tests.support import eventually, temporaryFolder
 
 

@@ -10,8 +10,8 @@ from unittest import skipUnless
 
 from tests.certificates import Authority
 from tests.cluster.enginecontract import node
+from tests.cluster.rediscase import RedisCase
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
-from tests.cluster.test_redisfaults import RedisCase
 from tests.ports import freePort
 
 
