@@ -36,6 +36,7 @@ UNIT: Final = (
     "cluster/test_lending.py",
     "cluster/test_membership.py",
     "cluster/test_model.py",
+    "cluster/test_neighbours.py",
     "cluster/test_offers.py",
     "cluster/test_recovery.py",
     "cluster/test_reports.py",

@@ -68,6 +68,8 @@ class Node:
     :ivar state: ``up`` or ``draining``.
     :ivar tunnels: the number of addresses of which it is a member.
     :ivar version: its version of the program.
+    :ivar ttl: for how long it may act as owner without an answer, in seconds: others wait for as long, if their own
+        time is shorter.
     """
 
     member: str
@@ -77,6 +79,7 @@ class Node:
     state: str
     tunnels: int
     version: str
+    ttl: int = 0
 
     @property
     def name(self) -> str:

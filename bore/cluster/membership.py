@@ -80,7 +80,7 @@ class Membership:
         self.member = ""
         self.number = 1 + randbelow(MAX_NUMBER)
         self.state = "up"
-        self.neighbours = Neighbours(ttl)
+        self.neighbours = Neighbours(name, ttl)
         self.recovering = False
         self.reports = Reports(name, now)
         self.changed: Callable[[], None] = lambda: None
@@ -204,13 +204,13 @@ class Membership:
         self.recovering = beaten.recovering
         if self._settled:
             self._extend()
-        if self.neighbours.take(beaten.nodes, self.member, now):
+        if self.neighbours.take(beaten.nodes, self.member, beaten.incarnation, now):
             self.changed()
-        self.reports.sees(self.neighbours.hasName(self.name))
+        self.reports.sees(self.neighbours.hasName(), self.neighbours.hasOtherTtl())
         return True
 
     def _entry(self, member: str) -> Node:
-        about = self.number, self._advertise, self.state, len(self.estate), self._version
+        about = self.number, self._advertise, self.state, len(self.estate), self._version, round(self._ttl)
         return Node(member, self._beat, *about)
 
     def _ended(self) -> None:
@@ -261,7 +261,7 @@ class Membership:
             self._giveBack()
         for node in self.neighbours.silent():
             await self._engine.void(node.member, node.beat)
-        if self.recovering and self._now() - self._since >= self._ttl:
+        if self.recovering and self._now() - self._since >= self.neighbours.longest:
             await self._engine.recovered(self._incarnation)
 
     def _giveBack(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from bore.events import Event
 from bore.events.server import (
     ClusterJoined,
+    ClusterTtlDiffers,
     EngineAnswers,
     EngineUnanswered,
     NodeNameTaken,
@@ -34,7 +35,7 @@ class Reports:
         self._now = now
         self._answered = now()
         self._unanswered = False
-        self._another = False
+        self._another = self._otherTtl = False
         self.joined = False
         self.emit: Callable[[Event], None] = lambda event: None
 
@@ -62,15 +63,18 @@ class Reports:
             self._unanswered = True
             self.emit(EngineUnanswered(error or "the engine of the cluster has not answered", max(0.0, until - now)))
 
-    def sees(self, another: bool) -> None:
+    def sees(self, another: bool, otherTtl: bool) -> None:
         """
         The engine has told of the other nodes.
 
         :param another: whether one that runs has the same name.
+        :param otherTtl: whether one has another time to live.
         """
         if another and not self._another:
             self.emit(NodeNameTaken(self._name))
-        self._another = another
+        if otherTtl and not self._otherTtl:
+            self.emit(ClusterTtlDiffers())
+        self._another, self._otherTtl = another, otherTtl
 
     def acts(self, acting: bool, tunnels: int, others: int) -> None:
         """The node acts as owner from now on, or does not any more."""

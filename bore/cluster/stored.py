@@ -36,7 +36,7 @@ def recordFrom(stored: str) -> Record:
 
 
 def _node(content: object) -> Node:
-    member, beat, number, advertise, state, tunnels, version = fields(content, *Node.__match_args__)
+    member, beat, number, advertise, state, tunnels, version, ttl = fields(content, *Node.__match_args__)
     return Node(
         text(member),
         _count(beat),
@@ -45,6 +45,7 @@ def _node(content: object) -> Node:
         text(state),
         _count(tunnels),
         text(version),
+        _count(ttl),
     )
 
 

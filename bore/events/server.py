@@ -158,6 +158,11 @@ class NodeNameTaken(Event):
 
 
 @value
+class ClusterTtlDiffers(Event):
+    """Another node of the cluster keeps its tunnels for another time without an answer of the engine than this one."""
+
+
+@value
 class EngineUnanswered(Event):
     """
     The engine of the cluster has not answered for a while. No new tunnel is opened.

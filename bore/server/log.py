@@ -67,6 +67,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.error,
         "another node of the cluster is called {name}, too: give each a --node",
     ),
+    facts.ClusterTtlDiffers: (
+        LogLevel.error,
+        "another node of the cluster has another --cluster-ttl: give all one",
+    ),
     facts.EngineUnanswered: (
         LogLevel.warn,
         "{error}; tunnels go on for {seconds:.0f} s, new ones are refused",

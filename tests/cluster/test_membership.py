@@ -231,6 +231,20 @@ class LapseTests(ClusterCase):
         self.assertTrue(self.one.membership.acting)
         self.successResultOf(self.one.claim(2003, KEY))
 
+    def test_oneWithAShorterTimeToLiveWaitsForThatOfTheOther(self) -> None:
+        hasty = FakeNode(self.clock, self.store, "hasty", ttl=15)
+        self.nodes.append(hasty)
+        hasty.membership.start()
+        self.pass_(10)
+        self.one.engine.fault = "lost"
+        for _ in range(TTL + 4):
+            self.pass_(1)
+            self.failure(hasty.claim(2001, OTHER_KEY), PortInUse)
+            self.assertNoTwo(2001)
+        self.pass_(MARGIN)
+        self.successResultOf(hasty.claim(2001, OTHER_KEY))
+        self.assertNoTwo(2001)
+
     def test_aProcessThatWasStoppedKnowsThatItHasCeasedToAct(self) -> None:
         self.stopped.add(self.one)
         self.pass_(TTL + MARGIN + 5)

@@ -112,6 +112,24 @@ class RecoveryTests(ClusterCase):
         self.assertEqual(one.ended, [2001])
         self.assertTrue(one.membership.acting)
 
+    def test_itLastsForTheLongestTimeToLiveThatWasSeen(self) -> None:
+        one, two = self.recovered("one", "two")
+        hasty = FakeNode(self.clock, self.store, "hasty", ttl=15)
+        self.nodes.append(hasty)
+        hasty.membership.start()
+        self.successResultOf(one.claim(2001, KEY))
+        self.pass_(5)
+        for node in (one, two):
+            node.engine.fault = "lost"
+        self.store.begin()
+        for _ in range(TTL - 2):
+            self.pass_(1)
+            self.failure(hasty.claim(2001, OTHER_KEY), ClusterRecovering)
+            self.assertNoTwo(2001)
+        self.pass_(8)
+        self.successResultOf(hasty.claim(2001, OTHER_KEY))
+        self.assertNoTwo(2001)
+
     def test_aRecoveryThatFollowsAnotherBeginsAgain(self) -> None:
         one, two = self.recovered("one", "two")
         self.successResultOf(one.claim(2001, KEY))

@@ -7,6 +7,7 @@ from bore.cluster.report import clusterReport
 from bore.events.server import (
     AddressesLost,
     ClusterJoined,
+    ClusterTtlDiffers,
     EngineAnswers,
     EngineUnanswered,
     NodeNameTaken,
@@ -14,7 +15,7 @@ from bore.events.server import (
     OwnershipLapsed,
 )
 from bore.status.report import ClusterReport, NodeReport
-from tests.cluster.clustercase import TTL, ClusterCase
+from tests.cluster.clustercase import TTL, ClusterCase, FakeNode
 
 KEY = "1" * 32
 
@@ -62,6 +63,15 @@ class ReportTests(ClusterCase):
         again = self.node("one")
         self.pass_(TTL)
         self.assertNotIn(NodeNameTaken("one"), again.events)
+
+    def test_anotherTimeToLiveIsReportedOnce(self) -> None:
+        first = self.node("one")
+        second = FakeNode(self.clock, self.store, "two", ttl=15)
+        self.nodes.append(second)
+        second.membership.start()
+        self.pass_(10)
+        for node in (first, second):
+            self.assertEqual(node.events.count(ClusterTtlDiffers()), 1)
 
     def test_lostAddressesAreCounted(self) -> None:
         one, _ = self.node("one"), self.node("two")
