@@ -87,7 +87,7 @@ class HeldRedis(ReconnectingClientFactory):
 
         :returns: fails with EngineAway if that cannot be used. It is for the caller to limit the time.
         """
-        if self._usable is not None and not self._usable.dropped:
+        if self._usable is not None and not self._usable.ended:
             return succeed(self._usable)
         if self._stopped is not None:
             return fail(self.away())
@@ -120,7 +120,6 @@ class HeldRedis(ReconnectingClientFactory):
     def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
         assert self._made is not None
         self._why = self._made.why if unused_reason.check(ConnectionAborted) else engineErrorText(unused_reason.value)
-        self._made.lost()
         failed = self._usable is None
         self._made = self._usable = None
         self._again(connector, failed)

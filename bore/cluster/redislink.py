@@ -50,6 +50,7 @@ class Commands(Interface):
     """What is used of txredisapi's protocol, which is not annotated."""
 
     transport: IStreamTransport
+    connected: int
 
     def whenConnected(self) -> Deferred[Commands]:
         """Fire when commands can be sent."""
@@ -79,7 +80,6 @@ class RedisLink:
 
     :ivar server: the server.
     :ivar why: why it ends, if that is now.
-    :ivar dropped: whether it has ended, or is about to.
     :ivar answeredAt: when the last answer came, by the clock.
     """
 
@@ -92,7 +92,7 @@ class RedisLink:
         self._unconfirmed: list[tuple[int, Deferred[int]]] = []
         self._waits = False
         self.why = "it does not answer"
-        self.dropped = False
+        self._dropped = False
         self.answeredAt = clock.seconds()
 
     async def enter(self, user: str, password: str, database: int) -> None:
@@ -110,14 +110,15 @@ class RedisLink:
 
     def drop(self, why: str) -> None:
         """End it at once, for this reason. The server may still carry out what it has received."""
-        if not self.dropped:
+        if not self.ended:
             self.why = why
-            self.dropped = True
+            self._dropped = True
             self._commands.transport.abortConnection()
 
-    def lost(self) -> None:
-        """The connection has ended."""
-        self.dropped = True
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self._dropped or not self._commands.connected
 
     async def execute(self, *words: str | int) -> Reply:
         """

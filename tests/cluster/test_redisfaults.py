@@ -68,6 +68,15 @@ class RedisFaultsTests(RedisCase):
             await engine.stop()
             await gatherResults(calls)
 
+    async def test_allCallsEndWhenTheServerDoes(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        calls = [self.away(engine.grant(wanted("one/1", 2000 + n))) for n in range(1000)]
+        self.server.kill()
+        await gatherResults(calls)
+        self.server.restart()
+        await self.voided(engine)
+
     async def test_aNodeThatRequiresReplicasHasNothingWithoutThem(self) -> None:
         await self.ready(self.engine(self.server))
         engine = self.engine(self.server, "replicas=1")
