@@ -60,7 +60,7 @@ def _encrypted(reactor: IReactor, plain: IStreamClientEndpoint, host: str, tls: 
 def engineErrorText(why: BaseException | None) -> str:
     """The text of an error of such a connection, for people: see :func:`bore.streams.errortexts.errorText`."""
     if type(why).__name__ == "VerificationError":  # of service_identity, which is loaded for TLS alone
-        return "its certificate is not for the name or address in the URL"
+        return "its certificate is not for this name or address"
     if type(why).__module__.startswith("OpenSSL"):
         for words, text in _MISTAKES:
             if words in str(why):
