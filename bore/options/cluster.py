@@ -26,6 +26,9 @@ _LEAST_TTL: Final = 15
 _MOST_TTL: Final = 3600
 _USUAL_TTL: Final = 60
 
+#: The longest host of an address, in characters: with a user's longest name it fits a frame of the base protocol.
+_MAX_HOST: Final = 64
+
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 
@@ -63,7 +66,10 @@ def _name(text: str) -> str:
 def _advertised(text: str) -> tuple[str, int | None]:
     if not text.startswith(_TLS):
         raise ValueError("must begin with tls://, as in tls://node1.example.com:7835")
-    return parseHostPort(text.removeprefix(_TLS))
+    host, port = parseHostPort(text.removeprefix(_TLS))
+    if len(host) > _MAX_HOST:
+        raise ValueError(f"has a host of {len(host)} characters, and clients read {_MAX_HOST}: use a shorter name")
+    return host, port
 
 
 def _key(name: str) -> Secret:

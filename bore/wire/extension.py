@@ -260,8 +260,11 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | NodeRequest)
         case Visitor(tunnel, id, source):
             text = f'{{"{name}":{visitorText(tunnel, id, source)}}}'
         case Extended(version, lane, heartbeat, idle, most, user, rights, hint, here):
-            about = f'"lane":{_orNull(lane)},"heartbeat":{_secondsText(heartbeat)},"idleHeartbeat":{_secondsText(idle)}'
-            who = f',"user":{serde.quote(user)},"rights":{serde.quote(rights)}' if user else ""
+            about = f'"lane":{_orNull(lane)}'
+            if not here or (heartbeat, idle) != (HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL):  # else there is no room
+                about += f',"heartbeat":{_secondsText(heartbeat)},"idleHeartbeat":{_secondsText(idle)}'
+            who = f',"user":{serde.quote(user)}' if user else ""
+            who += f',"rights":{serde.quote(rights)}' if user and (rights or not here) else ""
             where = f',"hint":"{hintOf(hint)}"' if hint else ""
             where += f',"here":{serde.quote(here)}' if here else ""
             text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}{who}{where}}}}}'

@@ -84,6 +84,7 @@ class ClusterOptionsTests(OptionsCase):
             (("--node", "x" * 65), "must be a name"),
             (("--advertise", "node1.example.com"), "must begin with tls://"),
             (("--advertise", f"tls://{'x' * 300}"), "1 to 63 characters"),
+            (("--advertise", f"tls://{'x' * 60}.example"), "has a host of 68 characters, and clients read 64"),
             (("--cluster-ttl", "14"), "from 15 to 3600"),
             (("--cluster-key", self.file(b"short")), "too short"),
             (("--cluster-key", self.file(b"a" * 30 + b"\n" + b"b" * 30)), "one key"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.extension import Extended, Nodes, Open
-from bore.wire.limits import MAX_FRAME
+from bore.wire.extension import Extended, Nodes, Open, decodeAnswer
+from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_FRAME
 from bore.wire.sessionevents import TunnelAsked
+from bore.wire.token import newToken
 from tests.wire.sessions import LANE, NODE, SERVER_STATES, TOKEN, outcomesOf
 from tests.wire.strategies import frameOf
 
@@ -21,6 +22,16 @@ class ClusterTests(SynchronousTestCase):
             sent = rights if len(rights) == 40 else ""
             self.assertEqual(answer, frameOf(Extended(1, LANE, maxLanes=256, user="alice", rights=sent, here=NODE)))
             self.assertLessEqual(len(answer), MAX_FRAME + 1)
+
+    def test_theLongestNameOfAUserAndTheLongestHostFitAShortFrame(self) -> None:
+        session, here = SERVER_STATES["OPENING"](), f"tls://{'a' * 64}:65535"
+        for rights in ("", "r" * 200):
+            answer = session.agreed(newToken(65535), 9999, "u" * 64, rights, here=here)
+            self.assertLessEqual(len(answer), MAX_FRAME + 1)
+            read = decodeAnswer(answer[:-1])
+            assert isinstance(read, Extended)
+            self.assertEqual((read.user, read.rights, read.here), ("u" * 64, "", here))
+            self.assertEqual((read.heartbeat, read.idleHeartbeat), (HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL))
 
     def test_aClientThatHasSentAKeyIsNamedAsManyNodesAsFitAFrame(self) -> None:
         session = SERVER_STATES["OPENING"]()

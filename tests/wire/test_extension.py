@@ -75,7 +75,11 @@ class EncodingTests(SynchronousTestCase):
             ),
             (
                 Extended(1, here="tls://a.example"),
-                b'{"Extended":{"version":1,"lane":null,"heartbeat":0.5,"idleHeartbeat":3,"maxLanes":0,'
+                b'{"Extended":{"version":1,"lane":null,"maxLanes":0,"here":"tls://a.example"}}\0',
+            ),
+            (
+                Extended(1, None, 0.5, 4, here="tls://a.example"),
+                b'{"Extended":{"version":1,"lane":null,"heartbeat":0.5,"idleHeartbeat":4,"maxLanes":0,'
                 b'"here":"tls://a.example"}}\0',
             ),
             (Nodes(()), b'{"Nodes":[]}\0'),
