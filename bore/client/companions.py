@@ -28,6 +28,10 @@ _LONGEST_REST: Final = 60.0
 #: A session that has lasted for this time, in seconds, is no reason to expect that the next one is lost soon.
 _SETTLED: Final = 60.0
 
+#: When so many sessions in a row have not lasted that long, at whatever nodes, each further one has to wait as a node
+#: has that was lost: servers name any nodes, and other ones each time.
+_AT_ONCE: Final = 3
+
 
 class Household(Protocol):
     """
@@ -96,6 +100,8 @@ class Companions:
         self._random = random
         self._companions: dict[ServerLink, _Companion] = {}
         self._rests: dict[ServerAddress, _Rest] = {}
+        self._soonLost = 0  # how many sessions in a row have not lasted
+        self._pause = _Rest(0.0, _FIRST_REST)  # during which no node is tried
         self._next: IDelayedCall | None = None
         self.leftovers = Leftovers()
         self.resting = False
@@ -190,7 +196,11 @@ class Companions:
                 self._report(link.server, stage, why)
             if since is not None and self._reactor.seconds() - since >= _SETTLED:
                 self._rests.pop(node, None)
+                self._soonLost = 0
             self._leave(node)
+            self._soonLost += 1
+            if self._soonLost >= _AT_ONCE:
+                self._pause = self._longer(self._pause if self._soonLost > _AT_ONCE else None)
             self._end(link)
             self.soon()
         return True
@@ -211,8 +221,16 @@ class Companions:
                 self._end(link)
         for link, companion in self._companions.items():
             self._share(link, companion, up)
-        while up and len(self._companions) < wanted and (node := self._choose(home)) is not None:
+        while up and len(self._companions) < wanted and self._mayBegin() and (node := self._choose(home)) is not None:
             self._begin(node, up)
+
+    def _mayBegin(self) -> bool:
+        """Whether a node may be tried now."""
+        left = self._pause.until - self._reactor.seconds()
+        if self._soonLost < _AT_ONCE or left <= 0:
+            return True
+        self.soon(left)
+        return False
 
     def _choose(self, home: ServerLink) -> ServerAddress | None:
         """A node for one more companion; None: there is none now."""
@@ -245,8 +263,12 @@ class Companions:
 
     def _leave(self, node: ServerAddress) -> None:
         """A node was lost, or cannot be had: do not try it again for a time."""
-        length = min(2 * self._rests[node].length, _LONGEST_REST) if node in self._rests else _FIRST_REST
-        self._rests[node] = _Rest(self._reactor.seconds() + self._random.uniform(0.5, 1.0) * length, length)
+        self._rests[node] = self._longer(self._rests.get(node))
+
+    def _longer(self, former: _Rest | None) -> _Rest:
+        """A rest that begins now, longer than the one before it."""
+        length = _FIRST_REST if former is None else min(2 * former.length, _LONGEST_REST)
+        return _Rest(self._reactor.seconds() + self._random.uniform(0.5, 1.0) * length, length)
 
     def _promote(self, heir: ServerLink) -> None:
         del self._companions[heir]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bore.client.link import ServerLink
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Sink
@@ -118,6 +118,20 @@ class LossTests(CompanionsCase):
         self.lose(self.links[0])
         self.reactor.advance(1.1)
         self.assertEqual(len(self.links), 1)
+
+    def test_aServerThatNamesOtherNodesAllTheTimeHasTheClientTryFew(self) -> None:
+        for n in range(1000):
+            self.name(*(ServerAddress(f"node{n}-{each}.example", 7835) for each in range(3)))
+            for link in self.links:
+                self.lose(link, Stage.UNREACHED)
+            self.reactor.advance(0.1)
+        self.assertLess(len(self.household.made), 15, "in 100 s")
+        self.reactor.advance(60)
+        self.open(self.links[0])
+        self.reactor.advance(60)
+        for _ in range(2):
+            self.lose(self.links[0])
+            self.assertEqual(len(self.links), 1, "one that has lasted is replaced at once")
 
     def test_whatIsNoNodeIsLost(self) -> None:
         [link] = self.links
