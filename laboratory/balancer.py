@@ -20,8 +20,11 @@ PLACE: Final = "server"
 #: The public ports of the cluster.
 PORTS: Final = range(20000, 20600)
 
-#: A node that does not accept a check for so long is left out, in seconds: two checks that fail, and half a second.
-LEFT_OUT: Final = 2.5
+#: The port of the nodes that the balancer looks at, whether they answer: a node that is stopped accepts connections.
+STATUS_PORT: Final = 9100
+
+#: A node that does not answer for so long is left out, in seconds: two checks that fail, and the time between them.
+LEFT_OUT: Final = 3.2
 
 _CONFIGURATION: Final = """
 defaults
@@ -33,7 +36,8 @@ defaults
     timeout check 1s
     option redispatch 1
     retries 3
-    default-server check inter 500ms fall 2 rise 2 port {control} {proxy}
+    option httpchk GET /readyz
+    default-server check inter 500ms fall 2 rise 1 port {status} send-proxy-v2
 
 listen plain
     bind :{control}
@@ -54,10 +58,9 @@ class Balancer:
     HAProxy: TLS passes through it, and all public ports are one line of its configuration.
 
     :param nodes: the hosts that the nodes are on.
-    :param headers: whether it sends headers of the PROXY protocol, version 2.
     """
 
-    def __init__(self, lab: Lab, nodes: Sequence[str], headers: bool = True) -> None:
+    def __init__(self, lab: Lab, nodes: Sequence[str]) -> None:
         self._path = shutil.which("haproxy") or ""
         if not self._path:
             raise SkipTest("haproxy is missing (Debian: haproxy)")
@@ -73,7 +76,7 @@ class Balancer:
             tls=TLS_PORT,
             first=PORTS[0],
             last=PORTS[-1],
-            proxy="send-proxy-v2 check-send-proxy" if headers else "",
+            status=STATUS_PORT,
             control_servers=servers(f":{CONTROL_PORT}"),
             tls_servers=servers(f":{TLS_PORT}"),
             public_servers=servers(""),

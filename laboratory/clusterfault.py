@@ -20,10 +20,10 @@ FULL: Final = Size()
 LONGEST: Final = 3.0
 
 HOW: Final = (
-    "{clients} clients with {tunnels} tunnels each, {originals} original ones, and {rate} visitors per second, of whom "
-    "two of five go to the nodes directly. Each page has the name of the tunnel, which the visitor compares. {streams} "
-    "streams stay, at the nodes in turn. --cluster-ttl is {ttl} s. An original client that has ended is started again; "
-    "while it is away, nothing is promised to its visitors."
+    "{clients} clients with {tunnels} tunnels each, {originals} original ones, and {rate} visitors per second, some of "
+    "whom go to the nodes directly. Each page has the name of the tunnel, which the visitor compares. {streams} "
+    "streams stay, at the nodes in turn. --cluster-ttl is {ttl} s. An original client has one node, and is started "
+    "again when it has ended; if it loses its node, nothing is promised to its visitors."
 )
 
 
@@ -33,15 +33,19 @@ class Struck:
     What was done.
 
     :ivar nodes: whose streams may be cut.
+    :ivar homes: nodes whose original clients are without promises.
     :ivar windows: when visitors came to whom nothing is promised, by time.monotonic().
+    :ivar places: public addresses whose visitors are without promises.
     """
 
     nodes: set[str] = field(default_factory=set)
+    homes: set[str] = field(default_factory=set)
     windows: list[tuple[float, float]] = field(default_factory=list)
+    places: set[Place] = field(default_factory=set)
 
     def excuses(self, visit: Visit) -> bool:
         """Whether nothing is promised to a visitor."""
-        return any(begin <= visit.came < end for begin, end in self.windows)
+        return visit.place in self.places or any(begin <= visit.came < end for begin, end in self.windows)
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,12 @@ class ClusterFault(Fault):
     def inject(self, site: Site, outcome: Outcome) -> None:
         cluster = ClusterSite(site, self.size, self.ttl)
         cluster.start()
-        self.prepare(cluster)
         passed = cluster.startStreams()
         cluster.startVisitors(self.avoided)
         time.sleep(self.before)
         struck = self.strike(cluster, outcome)
         time.sleep(self.after)
         judge(cluster, outcome, struck, passed)
-
-    def prepare(self, cluster: ClusterSite) -> None:
-        """Do what is to be done before visitors come."""
 
     def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
         """Let it fail, and let it recover."""
@@ -95,7 +95,8 @@ def judge(cluster: ClusterSite, outcome: Outcome, struck: Struck, passed: Mappin
     visits, streams = cluster.leave()
     foreign = sum(visit.owner not in ("-", cluster.owners[visit.place.port]) for visit in (*visits, *streams))
     outcome.holds(f"{foreign} of {len(visits) + len(streams)} visitors saw a foreign page", not foreign)
-    cut = {client.public[0] for client in cluster.clients if cluster.wasCut(client)}
+    originals = [client for client in cluster.clients if not client.isOurs]
+    cut = {each.public[0] for each in originals if cluster.wasCut(each) or cluster.homeOf(each) in struck.homes}
     judgeVisitors(outcome, struck, [visit for visit in visits if visit.place.port not in cut])
     if cut:
         _ofOriginals(outcome, len(cut), [visit for visit in visits if visit.place.port in cut])
@@ -124,14 +125,14 @@ def judgeVisitors(outcome: Outcome, struck: Struck, visits: Sequence[Visit]) -> 
     others = [visit for visit in visits if struck.excuses(visit)]
     if others:
         kinds = Counter(visit.trouble for visit in others if not visit.isWhole)
-        text = f"{kinds.total()} of {len(others)} of the moments after the fault lost{_kinds(kinds)}"
+        text = f"{kinds.total()} of {len(others)} to whom nothing is promised lost{_kinds(kinds)}"
         outcome.says(f"{text}, longest wait {max(visit.waited for visit in others):.1f} s")
 
 
 def _ofOriginals(outcome: Outcome, clients: int, visits: Sequence[Visit]) -> None:
     """Visitors of original clients that were cut off."""
     lost = [visit for visit in visits if not visit.isWhole]
-    text = f"{clients} original clients were cut off: {len(lost)} of {len(visits)} of their visitors lost"
+    text = f"{clients} original clients lost their node: {len(lost)} of {len(visits)} of their visitors lost"
     outcome.says(text + (f", over {lost[-1].came - lost[0].came:.1f} s" if lost else ""))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import signal
 import time
 from collections.abc import Sequence
@@ -121,6 +120,7 @@ class ClusterSite:
             "--cluster", self.engine.url, "--node", node, "--advertise", f"tls://{self.lab.address(node)}:{TLS_PORT}",
             "--cluster-key", self._key, *self._options,
             "--trusted-proxies", self.lab.address(balancer.PLACE), "--max-tunnels-per-source", "0",
+            "--status-port", f"0.0.0.0:{balancer.STATUS_PORT}", "--status-token-file", str(self.lab.folder / "token"),
             "--min-port", str(balancer.PORTS[0]), "--max-port", str(balancer.PORTS[-1]),
         )  # fmt: skip
 
@@ -188,6 +188,12 @@ class ClusterSite:
         """Whether an original client has ended since its tunnel came up first."""
         return len(lines(client.program, _ENDED)) > self._ended[client.pid]
 
+    def homeOf(self, client: Client) -> str:
+        """The node that an original client is at, as the nodes' logs say."""
+        [port] = client.public
+        opened = [node for node, program in self.nodes.items() if lines(program, f"port {port}: opened")]
+        return opened[-1] if opened else ""
+
     def nodesOf(self, clients: Sequence[Client], place: str = "client") -> list[set[str]]:
         """The nodes that each of the clients on a host is connected with directly: there it has its lanes."""
         listing = self.lab.start(place, "ss", "-tnpH", "state", "established")
@@ -207,11 +213,14 @@ class ClusterSite:
         """
         entrances = [self.site.host, self.site.host, *(self.lab.address(node) for node in NODES if node not in avoided)]
         ports = sorted(self.owners)
-        places = [str(Place(host, port)) for host in entrances for port in ports]
+        places = [Place(host, port) for host in entrances for port in ports]
         # A step that has no divisor in common with the number of places: in the end each has had a visitor.
         mixed = [places[n * 7919 % len(places)] for n in range(len(places))]
-        pause = str(1 / self.size.rate)
-        self._visitors.append(self.lab.python("visitor", "laboratory.pages", "visit", pause, *mixed))
+        self._visitors.append(self.visit(1 / self.size.rate, mixed))
+
+    def visit(self, pause: float, places: Sequence[Place]) -> Program:
+        """Have a visitor come every so many seconds, to one of the places after another."""
+        return self.lab.python("visitor", "laboratory.pages", "visit", str(pause), *map(str, places))
 
     def startStreams(self) -> dict[Place, set[str]]:
         """Have streams stay at the nodes; return which nodes each of them passes."""
@@ -241,15 +250,15 @@ class ClusterSite:
 
     def leave(self) -> tuple[list[Visit], list[Visit]]:
         """Let all visitors leave; return what they have seen, and what the streams have seen."""
-        for program in (*self._visitors, *self._streams):
-            program.process.send_signal(signal.SIGTERM)
-        for program in (*self._visitors, *self._streams):
-            if program.wait(60):
-                raise AssertionError(f"the visitors have failed\n{program.transcript()}")
-        return visitsOf(self._visitors), visitsOf(self._streams)
+        return ended(self._visitors), ended(self._streams)
 
 
-def visitsOf(programs: Sequence[Program]) -> list[Visit]:
-    """What programs have printed, in the order in which the visitors came."""
-    found = [Visit.read(line) for program in programs for line in program.out if re.match("visit ", line)]
+def ended(programs: Sequence[Program]) -> list[Visit]:
+    """Let the visitors of programs leave; return what they have seen, in the order in which they came."""
+    for program in programs:
+        program.process.send_signal(signal.SIGTERM)
+    for program in programs:
+        if program.wait(60):
+            raise AssertionError(f"the visitors have failed\n{program.transcript()}")
+    found = [Visit.read(line) for program in programs for line in program.out if line.startswith("visit ")]
     return sorted(found, key=lambda visit: visit.came)

@@ -20,8 +20,8 @@ PLACE: Final = "engine"
 #: How long an engine may take to start, in seconds.
 _START: Final = 20.0
 
-#: After so long a Sentinel takes its master for dead, in seconds; etcd's members elect after about a second, too.
-_DEAD: Final = 1.0
+#: After so long a Sentinel takes its master for dead, in seconds.
+_DEAD: Final = 3.0
 
 
 class EngineServers(Protocol):
