@@ -235,7 +235,7 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
-    objection = servers.objectionTo(path) if servers.TO in file.keys and servers.hasSecret(found) else None
+    objection = common.objectionTo(path) if servers.TO in file.keys and servers.hasSecret(found) else None
     if objection is not None:
         file.add((servers.TO.key,), f"has a secret, and the file {objection}")
     specs = tunnels.fromFile(found, file)

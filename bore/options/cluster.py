@@ -149,6 +149,12 @@ def _target(found: Values) -> Path:
     return target
 
 
+def hasPassword(found: Values) -> bool:
+    """Return whether the URL of the engine has a password."""
+    engine = found[CLUSTER]
+    return engine is not None and bool(engine.login.password or engine.sentinelLogin.password)
+
+
 def clusterSettings(found: Values, tls: ServerTls | None, controlPort: int) -> ClusterSettings | None:
     """
     Return the settings of a node; None: the server is not one.

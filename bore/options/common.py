@@ -272,3 +272,14 @@ def certificates(found: Values, option: Option[object], path: Path) -> tuple[Cer
         return readAuthorities(path)
     except BadCredentials as e:
         raise UsageError(f"{found.name(option)}: {e}") from None
+
+
+def objectionTo(path: Path) -> str | None:
+    """Return why a settings file must not have a secret: others can read it. None: it may."""
+    from bore.system.privatefiles import GIVEN, NotPrivate, openPrivate
+
+    try:
+        openPrivate(path, GIVEN).close()
+    except NotPrivate as e:
+        return str(e)
+    return None

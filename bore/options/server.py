@@ -320,6 +320,9 @@ def _build(forSupervisor: bool, found: Values) -> ServerCommand:
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
+    objection = common.objectionTo(path) if cluster.CLUSTER in file.keys and cluster.hasPassword(found) else None
+    if objection is not None:
+        file.add((cluster.CLUSTER.key,), f"has a password, and the file {objection}")
     settings = file.checked(partial(_settings, forSupervisor, found))
     status = file.checked(partial(statusport.statusPort, found))
     node = file.checked(partial(_cluster, found, settings))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bore.client.settings import ClientSettings, ServerAddress
@@ -157,17 +156,6 @@ def membership(found: Values) -> Membership | None:
 def hasSecret(found: Values) -> bool:
     """Return whether a server is named by the line of an invitation."""
     return any(word.invitation for word in found[TO])
-
-
-def objectionTo(path: Path) -> str | None:
-    """Return why a settings file must not have such a line: others can read it. None: it may."""
-    from bore.system.privatefiles import GIVEN, NotPrivate, openPrivate
-
-    try:
-        openPrivate(path, GIVEN).close()
-    except NotPrivate as e:
-        return str(e)
-    return None
 
 
 def _noServer(found: Values) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from bore import cli, exits
 from bore.cluster.url import parseEngineUrl
-from bore.commandline import UsageError
+from bore.commandline import BadFile, UsageError
 from bore.options.cluster import ClusterSettings
 from bore.options.server import serverCommand
 from bore.wire.secret import Secret
@@ -111,6 +111,28 @@ class ClusterOptionsTests(OptionsCase):
         found = serverCommand("bore server").parse(["--config", str(file)], {}).cluster
         assert found is not None
         self.assertEqual((found.advertise, found.ttl, found.key), ("tls://192.0.2.7:7835", 30, Secret(_KEY)))
+
+    def test_aFileThatOthersCanReadMustNotHaveThePasswordOfTheEngine(self) -> None:
+        folder = temporaryFolder(self)
+        (folder / "cluster.key").write_text(_KEY)
+        (folder / "cluster.key").chmod(0o600)
+        file = folder / "server.toml"
+        rest = 'tls = true\ncluster-key = "cluster.key"\nnode = "node1"\nadvertise = "tls://192.0.2.7"\n'
+        for url, isRefused in (
+            ("redis://192.0.2.1", False),
+            ("redis://:correct-horse@192.0.2.1", True),
+            ("redis+sentinel://192.0.2.1/tunnels?sentinel-password=correct-horse", True),
+        ):
+            file.write_text(f'{rest}cluster = "{url}"\n')
+            for mode in (0o600, 0o644):
+                file.chmod(mode)
+                command = serverCommand("bore server")
+                if isRefused and mode == 0o644:
+                    error = self.assertRaises(BadFile, command.parse, ["--config", str(file)], {})
+                    self.assertIn("server.toml:5: cluster: has a password, and the file is readable by all", str(error))
+                    self.assertNotIn("correct-horse", str(error))
+                else:
+                    self.assertIsNotNone(command.parse(["--config", str(file)], {}).cluster)
 
 
 class ClusterKeyTests(OptionsCase):
