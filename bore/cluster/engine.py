@@ -23,8 +23,8 @@ ENGINE_TIMEOUT: Final = 3.0
 #: The highest number of a node.
 MAX_NUMBER: Final = 65535
 
-#: How many records a call of :meth:`Engine.restore` has at most.
-MAX_RESTORED: Final = 500
+#: How many records a call of :meth:`Engine.restore` has at most: a thousand nodes may call at the same time.
+MAX_RESTORED: Final = 100
 
 
 class EngineAway(Exception):

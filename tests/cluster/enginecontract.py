@@ -12,7 +12,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from bore.cluster.engine import Engine, Node, Record, Recovering, Taken, UserLimit, Voided, Wanted
+from bore.cluster.engine import MAX_RESTORED, Engine, Node, Record, Recovering, Taken, UserLimit, Voided, Wanted
 from bore.cluster.memory import MemoryEngine, MemoryStore
 
 T = TypeVar("T")
@@ -273,8 +273,8 @@ class EngineContract(TestCase):
         await self.lose()
         await self.entered("one/1")
         many = [Record(3000 + n, n + 1, KEY, "", {"one/1": 1}) for n in range(1200)]
-        for begin in range(0, 1200, 500):
-            self.assertEqual(await self.engine.restore("one/1", many[begin : begin + 500]), [])
+        for begin in range(0, 1200, MAX_RESTORED):
+            self.assertEqual(await self.engine.restore("one/1", many[begin : begin + MAX_RESTORED]), [])
         self.assertEqual(ordered(await self.other.records()), many)
         await self.engine.depart("one/1")
         self.assertEqual(await self.other.records(), [])

@@ -161,7 +161,7 @@ class RecoveryTests(ClusterCase):
         self.store.begin()
         one.engine.calls.clear()
         self.pass_(2)
-        self.assertEqual(one.engine.calls.count("restore"), 4)
+        self.assertEqual(one.engine.calls.count("restore"), 17)
         self.assertEqual(len(self.store.records()), 1700)
         self.assertTrue(one.serves(3699))
         self.successResultOf(two.membership.stop())
