@@ -8,7 +8,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from bore.cluster.engine import Engine
+from bore.cluster.engine import Engine, Node
 from bore.cluster.membership import Membership
 from bore.cluster.othernodes import OtherNodes
 from bore.cluster.registry import ClusterRegistry
@@ -51,6 +51,7 @@ class ClusterNode:
         now: Callable[[], float],
     ) -> None:
         self._reactor = reactor
+        self._name = name
         self._advertise = advertise
         self._key = key
         self.membership = Membership(reactor, engine, name, advertise, __version__, ttl, now)
@@ -64,8 +65,7 @@ class ClusterNode:
         self.others = OtherNodes(self._reactor, core, self.registry, self._key)
         core.server.sessions.here = self._advertise
         core.server.unaccepted.mayServe = self.registry.mayServe
-        assert core.server.whole is not None, "a node without the custody of its addresses"
-        self.registry.ended = core.server.whole.lose
+        self.registry.ended = self.others.lose
         self.membership.changed = self._changed
         self.membership.acts = self.others.act
 
@@ -104,15 +104,26 @@ class ClusterNode:
             await deferLater(self._reactor, _LOOK)
 
     def _places(self) -> list[str]:
-        """The other nodes that take new sessions."""
-        others = self.membership.neighbours
-        return [each.advertise for each in others.all() if each.state == "up" and not others.isAway(each.member)]
+        """The other nodes that take new sessions, as far as that is known."""
+        isAway = self.membership.neighbours.isAway
+        up = [each.advertise for each in self._nodes() if each.state == "up" and not isAway(each.member)]
+        return [*up, *(each for each in self.others.retained if each not in up)]
+
+    def _nodes(self) -> list[Node]:
+        """The other nodes, without former runs of this one; of the runs of another one that which is not away."""
+        neighbours = self.membership.neighbours
+        seen = {self._name, self._advertise}
+        nodes: list[Node] = []
+        for each in sorted(neighbours.all(), key=lambda node: neighbours.isAway(node.member)):
+            if seen.isdisjoint((each.name, each.advertise)):
+                nodes.append(each)
+            seen.update((each.name, each.advertise))
+        return nodes
 
     def _changed(self) -> None:
         """The number of this node, or the others, have changed."""
         server = self._core.server
         server.setNumber(self.membership.number)
         self.others.number = self.membership.number
+        self.others.follow(self._nodes(), self.membership.neighbours.isAway)
         server.sessions.nameNodes(self._places())
-        others = self.membership.neighbours
-        self.others.follow(others.all(), others.isAway)

@@ -52,14 +52,15 @@ class Forwards(Tunnels):
 
     def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         """
-        Close a tunnel; one that its node withdraws is given to another node first, if one comes in time. If this node
-        owns the address as well, it is kept for a lease.
+        Close a tunnel. One that its node withdraws is given to another node first, if one comes in time; the address is
+        kept for a lease if this node owns it as well, or if the node has ended its session.
         """
         if tunnel.owner is None or reason not in (TunnelEnd.GIVEN_BACK, TunnelEnd.SESSION_CLOSED):
             super().close(tunnel, reason)
             return
         self.lost(tunnel, Loss.GONE, canResume=True)
-        if tunnel.owner is None and not (tunnel.closed or self._owns(tunnel.address)):
+        isFree = reason is TunnelEnd.GIVEN_BACK and not self._owns(tunnel.address)
+        if isFree and tunnel.owner is None and not tunnel.closed:
             self._withdrawn.take(tunnel)
             self._withdrawn.add(tunnel, None)
 

@@ -124,9 +124,13 @@ class NodeControl(Protocol):
         self.transport.write(self._wire.open(self._last, address, epoch=epoch))
         return self._last
 
-    def withdraw(self, number: int) -> None:
-        """Withdraw an offer. Visitors that are under way still come."""
-        self.transport.write(self._wire.close(number))
+    def withdraw(self, number: int, kept: bool) -> None:
+        """
+        Withdraw an offer. Visitors that are under way still come.
+
+        :param kept: whether somebody still owns the address.
+        """
+        self.transport.write(self._wire.close(number, kept))
         self._forget(number)
 
     def leave(self) -> None:

@@ -61,6 +61,7 @@ class LinkContext(NamedTuple):
     :ivar addresses: returns the addresses to offer.
     :ivar number: returns the number of this node; 0: it has none yet.
     :ivar epochOf: returns the epoch of one; 0: it is not to be offered.
+    :ivar isOwned: returns whether this node owns an address, which it may not offer for the time being.
     :ivar dialler: makes what dials a node.
     """
 
@@ -72,6 +73,7 @@ class LinkContext(NamedTuple):
     addresses: Callable[[], Sequence[int]]
     number: Callable[[], int]
     epochOf: Callable[[int], int]
+    isOwned: Callable[[int], bool]
     deliver: Deliver
     dialler: Callable[[Place], ServerDialer]
     random: Random
@@ -85,6 +87,7 @@ class NodeLink:
     :param place: where it is.
     :ivar up: whether there is a session.
     :ivar why: why there is none; None: there is one, or no attempt has failed yet.
+    :ivar retired: whether it makes no attempt when the session is lost.
     """
 
     _log: Final = Logger()
@@ -108,6 +111,7 @@ class NodeLink:
         self._again: IDelayedCall | None = None
         self._cause: BaseException | None = None
         self._stopped = False
+        self.retired = False
         self.up = False
         self.why: str | None = None
 
@@ -139,7 +143,7 @@ class NodeLink:
             return
         if number:
             del self._offers[address]
-            self._control.withdraw(number)
+            self._control.withdraw(number, self._context.isOwned(address))
         if not epoch:
             self._refused.pop(address, None)
         elif self._refused.get(address) != epoch:
@@ -196,7 +200,7 @@ class NodeLink:
 
     def _next(self, why: BaseException | None, lost: bool) -> None:
         why, self._cause = self._cause or why, None
-        if self._stopped:
+        if self._stopped or self.retired:
             return
         described = describe(why)
         follows = self._policy.next(Failed(why, Verdict.RETRY, described, lost), 1)

@@ -19,7 +19,7 @@ from bore.wire.errors import Refusal
 from bore.wire.extension import Source
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity
-from bore.wire.sessionevents import ConnectionHandedOn, NodeSessionAsked, ServerEvent, TunnelAsked
+from bore.wire.sessionevents import ConnectionHandedOn, NodeSessionAsked, ServerEvent, TunnelAsked, TunnelLeft
 
 #: What the proofs of nodes are keyed with is made of the cluster's key with this, so that the same text as the secret
 #: of clients lets no client be a node, and no node be a client.
@@ -112,6 +112,9 @@ class NodeConnection(ControlProtocol):
                 self._nodeSession.start()
             case TunnelAsked(number, address, _, _, epoch):
                 self._nodeSession.offer(number, address, epoch)
+            case TunnelLeft(number, True):
+                self._nodeSession.suspend(number)
+                self._tunnelGone()
             case ConnectionHandedOn(challenge, source, rest):
                 self._context.unclassified.take(self)
                 self._takeIn(self._detach(), source, rest, challenge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bore.cluster.offers import OfferClaim
+from bore.events.server import Loss
 from bore.server.session import ControlConnection, Session, SessionContext
 from bore.server.tunnel import Tunnel
 from bore.server.users import Login
@@ -50,6 +51,16 @@ class NodeSession(Session):
         """The node withdraws an offer."""
         super().giveBack(number)
         del self._epochs[number]
+
+    def suspend(self, number: int) -> None:
+        """The node does not offer an address for a while, of which somebody is the owner."""
+        if number in self._claims:
+            self.giveBack(number)
+            return
+        tunnel = self.tunnels.pop(number)
+        self._turns.pop(number, None)
+        del self._epochs[number]
+        self._context.tunnels.lost(tunnel, Loss.GONE, canResume=True)
 
     def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
         """The client of a tunnel is at this node now: the offer waits."""

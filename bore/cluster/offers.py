@@ -99,6 +99,7 @@ class Offers:
     :param whole: the custody of this node.
     :param serving: returns the epoch of the offer that serves an address; 0: none does.
     :param drop: ends the offer that serves an address, whose epoch is over.
+    :ivar came: called with each address of which there is a new offer.
     :ivar unfit: the numbers of the nodes whose offers are used only if there are no others.
     """
 
@@ -121,6 +122,7 @@ class Offers:
         self._new: set[int] = set()  # addresses with offers that were not looked at
         self._looking: IDelayedCall | None = None
         self.unfit: frozenset[int] = frozenset()
+        self.came: Callable[[int], None] = lambda address: None
         whole.standIn = self
 
     @property
@@ -135,6 +137,10 @@ class Offers:
     def waits(self, address: PublicAddress) -> bool:
         """Whether there is an offer of an address that waits."""
         return address in self._waiting
+
+    def waitsWith(self, address: int, epoch: int) -> bool:
+        """Whether there is an offer of an address with this epoch that waits."""
+        return any(each.epoch == epoch for each in self._waiting.get(address, ()))
 
     def hasFit(self, address: PublicAddress) -> bool:
         """Whether there is an offer of an address that waits, of a node that is fit."""
@@ -233,4 +239,5 @@ class Offers:
         self._looking = None
         new, self._new = self._new, set()
         for address in new:
-            self.takes(address)
+            if not self.takes(address):
+                self.came(address)

@@ -23,6 +23,7 @@ from bore.cluster.nodeport import NodeKey, NodePort, nodeSecret
 from bore.cluster.nodesession import NodeSession
 from bore.cluster.offers import Memberships
 from bore.events import Event, Sink, entryOf
+from bore.events.server import Loss
 from bore.relay.interface import Stream
 from bore.server.control import ControlContext
 from bore.server.core import ServerCore
@@ -39,6 +40,7 @@ from bore.streams.reactor import IReactor
 from bore.timing.deadlines import Deadlines
 from bore.timing.turns import Turns
 from bore.wire.addressrules import NO_RULES
+from bore.wire.errors import ClusterLost
 from bore.wire.extension import Source
 from bore.wire.laneopen import LaneVisitor
 from bore.wire.limits import ACCEPT_TIMEOUT, CONTROL_PORT
@@ -112,17 +114,20 @@ class OtherNodes:
             memberships.addresses,
             lambda: self.number,
             self._epochOf,
+            lambda address: memberships.epochOf(address) > 0,
             self._deliver,
             self._dialler,
             Random() if random is None else random,
         )
         self.links: dict[str, NodeLink] = {}
         self._names: dict[int, str] = {}
+        self._owned: dict[int, int] = {}  # the last epoch of each address that this node has owned
         self.number = 0
         self._held: Deadlines[socket.socket, _Held] = Deadlines(reactor, ACCEPT_TIMEOUT, lambda far, _: far.close())
         self._handingOn = HandingOn(reactor, server.relay, self._connectionsOf)
         server.control.setHandOn(self._handingOn)
         memberships.changed = self._changed
+        self.forwards.offers.came = self._offered
 
     def follow(self, nodes: Sequence[Node], away: Callable[[str], bool] = lambda member: False) -> None:
         """
@@ -132,7 +137,7 @@ class OtherNodes:
         """
         self.forwards.prefer(frozenset(node.number for node in nodes if node.state != "up" or away(node.member)))
         places = {}
-        self._names = {node.number: node.name for node in nodes}
+        self._names.update((node.number, node.name) for node in nodes)  # entries may be missing for a while
         for node in nodes:
             try:
                 host, port = parseHostPort(node.advertise.removeprefix(TLS_PREFIX))
@@ -142,9 +147,13 @@ class OtherNodes:
         self.setNodes(places)
 
     def setNodes(self, nodes: Mapping[str, Place]) -> None:
-        """Have sessions with these other nodes, and no others."""
+        """
+        Have sessions with these other nodes, and no others. Those that there are with further nodes stay until they are
+        lost: an engine that has lost all what it knew finds the nodes again one by one.
+        """
         for name, link in list(self.links.items()):
-            if nodes.get(name) != link.place:
+            retired, link.retired = link.retired, name not in nodes
+            if (not link.up and (retired or link.retired)) or nodes.get(name, link.place) != link.place:
                 del self.links[name]
                 link.stop()
         for name, place in nodes.items():
@@ -152,17 +161,55 @@ class OtherNodes:
                 link = self.links[name] = NodeLink(self._context, name, place)
                 link.start()
 
+    @property
+    def retained(self) -> list[str]:
+        """The addresses of further nodes with which there are sessions still."""
+        return [f"{TLS_PREFIX}{link.place}" for link in self.links.values() if link.retired and link.up]
+
     def act(self, acts: bool) -> None:
-        """Whether this node acts as the owner of its addresses: if not, it offers none."""
+        """
+        Whether this node acts as the owner of its addresses: if not, it offers none, and passes visitors on to nodes
+        that do.
+        """
         self._acts = acts
+        for tunnel in self._server.tunnels.all() if not acts else ():
+            self._yield(tunnel)
         for link in self.links.values():
             link.updateAll()
         for held in self._held.takeAll() if acts else ():
             self._bring(held.address, held.socket, held.source)
 
+    def lose(self, address: PublicAddress) -> None:
+        """
+        This node does not own an address any more. Its tunnel ends; visitors that wait go to a node that owns the
+        address for the same client, if there is one.
+        """
+        tunnel, whole = self._server.tunnels.get(address), self._server.whole
+        if tunnel is None or whole is None or not isinstance(address, int):
+            return  # what is passed on depends on the offers of others alone
+        if self.forwards.offers.waitsWith(address, self._owned.get(address, 0)):
+            self._yield(tunnel)
+        else:
+            whole.lose(address)
+
+    def _offered(self, address: int) -> None:
+        """There is a new offer, and the tunnel has a client here."""
+        tunnel = self._server.tunnels.get(address)
+        if tunnel is not None and not self._acts:
+            self._yield(tunnel)
+
+    def _yield(self, tunnel: Tunnel) -> None:
+        """Have other nodes serve the visitors of a tunnel, if they can. Its client may come back."""
+        owner = tunnel.owner
+        if owner is not None and self.forwards.offers.waits(tunnel.address):
+            self._server.tunnels.lost(tunnel, Loss.GONE, canResume=True)
+            owner.takeAway(tunnel, ClusterLost())
+
     def withdraw(self) -> None:
         """Offer nothing any more, and have no sessions with other nodes but theirs. May be called twice."""
-        self.setNodes({})
+        for link in self.links.values():
+            link.stop()
+        self.links.clear()
         self._handingOn.stop()
 
     def stop(self) -> Deferred[None]:
@@ -185,13 +232,14 @@ class OtherNodes:
         return owned.epochOf(address) if self._acts and owned.isHere(address) else 0
 
     def _connectionsOf(self, number: int) -> DataConnections | None:
-        """What makes connections to the node with a number; None: there is no such node, or no session with it."""
+        """What makes connections to the node with a number; None: there is no such node."""
         link = self.links.get(self._names.get(number, ""))
-        return link.connections if link is not None and link.up else None
+        return None if link is None else link.connections
 
     def _changed(self, address: int) -> None:
         epoch = self._memberships.epochOf(address)
         if epoch:
+            self._owned[address] = epoch
             self.forwards.offers.fence(address, epoch)
         for link in self.links.values():
             link.update(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from bore.cluster.engine import EngineAway, Record, Recovering, Taken, UserLimit, Voided
 from bore.cluster.estate import Claimed
@@ -133,8 +133,15 @@ class ClusterRegistry:
         return Deferred.fromCoroutine(self._claim(address, user, digest(key or newToken()).hex(), limit or None))
 
     def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
-        """See :meth:`bore.server.registry.Registry.resume`. The engine is not asked."""
+        """
+        See :meth:`bore.server.registry.Registry.resume`. The engine is not asked.
+
+        :returns: fails with :class:`~bore.wire.errors.ClusterAway` if other nodes serve the tunnel, and this one does
+            not act as owner.
+        """
         address = None if key is None else self._byKey.get((digest(key).hex(), user))
+        if address is not None and not (self.isHere(address) or self._membership.acting):
+            return fail(ClusterAway())
         resumed = self._local.resume(token, user)
         return resumed if address is None else resumed.addCallback(self._orAnew, address)
 

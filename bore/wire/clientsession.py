@@ -159,17 +159,18 @@ class ControlSession:
         assert before is not None, "the number of an earlier tunnel"
         return rulesFrames(rules) + extension.encode(Open(tunnel, address, resume, epoch, key))
 
-    def close(self, tunnel: int) -> bytes:
+    def close(self, tunnel: int, kept: bool = False) -> bytes:
         """
         The bytes that give a tunnel back. :class:`~bore.wire.sessionevents.TunnelClosed` follows, or
         :class:`~bore.wire.sessionevents.TunnelRefused` if the tunnel was not open yet.
 
+        :param kept: to another node: whether somebody still owns the port.
         :returns: nothing if the tunnel is gone already.
         """
         if self._tunnels[tunnel] not in (TunnelState.ASKED, TunnelState.OPEN):
             return b""
         self._tunnels.move(tunnel, "Close")
-        return extension.encode(Close(tunnel))
+        return extension.encode(Close(tunnel, kept))
 
     def asks(self, tunnel: int) -> bool:
         """Whether a tunnel was asked for, and is not open yet."""

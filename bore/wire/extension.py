@@ -151,9 +151,14 @@ class Refused:
 
 @value
 class Close:
-    """Client: gives a tunnel back on purpose. The visitors that are served stay. The answer is Closed."""
+    """
+    Client: gives a tunnel back on purpose. The visitors that are served stay. The answer is Closed.
+
+    :ivar kept: of a node: whether somebody still owns the port, so that visitors may wait there.
+    """
 
     tunnel: int
+    kept: bool = False
 
 
 @value
@@ -277,6 +282,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | NodeRequest)
         case Opened(tunnel, address, resume, lease):
             about = f'{_addressText(address)},"resume":{_orNull(resume)},"lease":{lease}'
             text = f'{{"{name}":{{"tunnel":{tunnel},{about}}}}}'
+        case Close(tunnel, True):
+            text = f'{{"{name}":{{"tunnel":{tunnel},"kept":true}}}}'
         case Close(tunnel) | Closed(tunnel, None):
             text = f'{{"{name}":{{"tunnel":{tunnel}}}}}'
         case Closed(tunnel, code, reason, retry):
@@ -515,8 +522,8 @@ def _range(content: object) -> tuple[int, int]:
 
 
 def _close(content: object) -> Close:
-    (tunnel,) = serde.fields(content, "tunnel")
-    return Close(_number(tunnel))
+    tunnel, kept = serde.fields(content, "tunnel", "kept")
+    return Close(_number(tunnel), kept is not None and serde.boolean(kept))
 
 
 def _closed(content: object) -> Closed:

@@ -414,7 +414,7 @@ class ServerSession:
             case TunnelState.GONE:
                 return ()  # it has crossed Refused or Closed
             case _:
-                return TunnelLeft(message.tunnel), SendData(extension.encode(Closed(message.tunnel)))
+                return TunnelLeft(message.tunnel, message.kept), SendData(extension.encode(Closed(message.tunnel)))
 
     def _noteAlive(self, message: Alive) -> Sequence[ServerEvent]:
         if not self._unanswered:

@@ -61,9 +61,14 @@ class TunnelAsked:
 
 @value
 class TunnelLeft:
-    """Server: the client gives a tunnel back, or does not wait for it any more."""
+    """
+    Server: the client gives a tunnel back, or does not wait for it any more.
+
+    :ivar kept: from a node: whether somebody still owns the port.
+    """
 
     tunnel: int
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class JoinedRegistry(LocalRegistry):
         return address in self.epochs and address not in self.away
 
     def mayServe(self, address: PublicAddress) -> bool:
-        return self.acts
+        return self.acts or (isinstance(address, int) and not self.isHere(address))
 
     def supersede(self, address: int, epoch: int) -> None:
         self.superseded.append((address, epoch))
@@ -150,6 +150,7 @@ class Node:
         self.registry = JoinedRegistry(records, name, LEASE)
         self.service = ServerService(cast(IReactor, reactor), settings, sink=case.serverSink(), registry=self.registry)
         self.others = OtherNodes(cast(IReactor, reactor), self.service, self.registry, Secret(key), Random(1))
+        self.service.server.unaccepted.mayServe = self.registry.mayServe
         self.service.startService()
         self.stopped = False
 
@@ -167,7 +168,7 @@ class Node:
 
     def cut(self) -> None:
         """It is gone at once, as for the others."""
-        self.others.setNodes({})
+        self.others.withdraw()
         for session in self.others.sessions.all():
             session.handle.shutdown(2)
 

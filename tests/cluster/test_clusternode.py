@@ -14,6 +14,7 @@ from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnelspec import TunnelSpec
 from bore.cluster.clusternode import ClusterNode
+from bore.cluster.engine import Node
 from bore.cluster.memory import MemoryEngine, MemoryStore
 from bore.events.server import Loss
 from bore.server.service import ServerService
@@ -159,6 +160,18 @@ class ClusterNodeTests(ClusterNodeCase):
         await stopping
         self.assertEqual(len(self.owners() - {"a"}), 1, "the client is at another node")
         await self.assertPageAt(second, third)
+
+    async def test_aFormerRunOfANodeIsNotAnotherNode(self) -> None:
+        first = self.members[0]
+        for name in ("a", "former-name"):
+            advertise = f"tls://{first.host}:{first.control}"
+            self.store.enter(Node(f"{name}/former", 1, 77, advertise, "up", 0, "1"))
+        self.store.enter(Node("b/former", 1, 78, f"tls://{self.members[1].host}:1", "up", 0, "1"))
+        await self.met()
+        self.assertEqual(set(first.node.others.links), {"b", "c"})
+        await self.clientAt(first)
+        await self.isEverywhere()
+        await self.assertPageAt(*self.members)
 
     async def test_theNodesOfAClientThatIsLostEverywhereAtOnceKeepItsPort(self) -> None:
         await self.met()

@@ -119,6 +119,71 @@ class TwoNodesTests(NodesCase):
         here.others.act(True)
         self.assertEqual(await waiting.take(5), b"here\n")
 
+    async def test_aNodeThatDoesNotActPassesTheVisitorsOfItsOwnClientsOn(self) -> None:
+        here, there = self.nodes
+        await self.met()
+        await self.clientAt(here)
+        await self.clientAt(there, b"there")
+        await self.eventually(lambda: there.others.forwards.offers.waits(self.port))
+        there.registry.acts = False
+        waiting = await self.visitAt(there)
+        there.others.act(False)
+        self.assertEqual(await waiting.take(5), b"here\n")
+        await self.assertShowsAt(there, b"here")
+        self.assertEqual(self.records.owners[self.port], (1, {"a", "b"}))
+        there.registry.acts = True
+        there.others.act(True)
+        await self.eventually(lambda: not self.forwards(there))
+        await self.assertShowsAt(there, b"there")
+
+    async def test_visitorsOfAnAddressThatIsLostGoToANodeThatOwnsItForTheSameClient(self) -> None:
+        here, there = self.nodes
+        await self.met()
+        await self.clientAt(here)
+        await self.clientAt(there, b"there", reconnect=False)
+        await self.eventually(lambda: there.others.forwards.offers.waits(self.port))
+        there.registry.acts = False
+        waiting = await self.visitAt(there)
+        there.registry._leave(self.port)
+        there.others.lose(self.port)
+        self.assertEqual(await waiting.take(5), b"here\n")
+        self.assertEqual(self.records.owners[self.port], (1, {"a"}))
+        there.others.lose(self.port)
+        await self.assertShowsAt(there, b"here")
+
+    async def test_visitorsOfAnAddressThatIsLostToAnotherClientAreClosed(self) -> None:
+        here, there = self.nodes
+        await self.met()
+        await self.clientAt(there, b"there", reconnect=False)
+        there.registry.acts = False
+        waiting = await self.visitAt(there)
+        there.registry._leave(self.port)
+        await self.clientAt(here)
+        await self.eventually(lambda: there.others.forwards.offers.waits(self.port))
+        there.others.lose(self.port)
+        self.assertEqual(await waiting.take(5), b"")
+        await self.eventually(lambda: self.forwards(there))
+        await self.assertShowsAt(there, b"here")
+
+    async def test_aSessionWithANodeThatHasNoEntryStaysUntilItIsLost(self) -> None:
+        here, there = self.nodes
+        await self.met()
+        await self.clientAt(here)
+        await self.eventually(lambda: self.forwards(there))
+        here.others.setNodes({})
+        self.assertEqual(here.others.retained, [f"tls://{there.place}"])
+        await self.assertShowsAt(there, b"here")
+        self.meet()
+        self.assertEqual(here.others.retained, [])
+        here.others.setNodes({})
+        [link] = here.others.links.values()
+        for session in there.others.sessions.all():
+            session.handle.shutdown(2)
+        await self.eventually(lambda: not link.up)
+        waiting = await self.visitAt(there)
+        self.meet()
+        self.assertEqual(await waiting.take(5), b"here\n")
+
     async def test_aVisitorThatIsUnderWayToANodeThatDoesNotActWaitsThere(self) -> None:
         here, there = self.nodes
         await self.met()
@@ -200,7 +265,7 @@ class SecretTests(NodesCase):
     async def test_aClientIsNoNode(self) -> None:
         await self.met()
         here, there = self.nodes
-        here.others.setNodes({})
+        here.others.withdraw()
         here.others._context = here.others._context._replace(secret=SECRET)
         self.meet()
         [link] = here.others.links.values()

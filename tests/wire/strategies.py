@@ -119,7 +119,7 @@ FINGERPRINTS: Final = st.text("ABCabc019+/", min_size=43, max_size=43).map("SHA2
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
     st.builds(Rules, RULES.filter(bool)),
     st.builds(Open, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.none() | EPOCHS, st.none() | TOKENS),
-    st.builds(Close, NUMBERS),
+    st.builds(Close, NUMBERS, st.booleans()),
     st.builds(Alive),
     st.builds(Goodbye),
 )
