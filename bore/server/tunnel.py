@@ -166,7 +166,9 @@ class Tunnel:
 
     def visitorCame(self, sock: socket.socket, address: SocketAddress, early: bytes = b"") -> None:
         """Serve a visitor, enqueue it, or close it if it is over a limit."""
-        if not self._isAllowed(address):
+        mayServe = self._unaccepted.mayServe
+        # If the process was stopped behind mayAccept, the visitor may have come to another owner of the address.
+        if (mayServe is not None and not mayServe(self.address)) or not self._isAllowed(address):
             sock.close()
             return
         visitor = Visitor(sock, address, self, early)

@@ -60,6 +60,13 @@ class HeldVisitorsTests(SessionCase):
         self.visit(other.port)
         self.assertEqual(self.waiting(), 2)
 
+    def test_oneThatIsAcceptedWhenTheTimeIsJustOverIsClosed(self) -> None:
+        answers = iter((True, False))
+        self.server.unaccepted.mayServe = lambda address: next(answers, False)
+        visit = self.visit(self.opened.port)
+        self.assertEqual(self.waiting(), 0)
+        self.assertEqual(visit.recv(1), b"")
+
     def test_theClientOfALostTunnelMayAskForItAgain(self) -> None:
         custody = self.server.whole
         assert custody is not None
