@@ -5,24 +5,22 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import subprocess
 from unittest import skipUnless
 
 from bore import exits
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
 from tests.ports import freePort
-from tests.processes.case import ProcessCase
+from tests.processes.test_takeover import TakeOverCase
 from tests.support import PATIENCE, Program, bore, eventually, temporaryFolder
 
 
-class ClusterProgramTests(ProcessCase):
-    """A node from its start to its end."""
+class ClusterProgramTests(TakeOverCase):
+    """A node from its start to its end, with an admin socket."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.folder = temporaryFolder(self)
-        self.key = self.folder / "cluster.key"
-        subprocess.run([*bore("cluster-key", "--write", str(self.key)).words], check=True, capture_output=True)
+        self.key = temporaryFolder(self) / "cluster.key"
+        self.assertEqual(self.start(bore("cluster-key", "--write", str(self.key))).wait(), exits.OK)
 
     def get(self, server: Program, path: str) -> int:
         """Ask the status port, and return the code of the answer."""
@@ -37,7 +35,7 @@ class ClusterProgramTests(ProcessCase):
         port = freePort()
         words = ["--tls", "--cluster", f"redis://127.0.0.1:{port}", "--cluster-key", str(self.key), "--node", "one"]
         place = ["--advertise", f"tls://127.0.0.1:{freePort()}", "--status-port", "0", "--cluster-ttl", "15"]
-        server, _ = self.server(*words, *place)
+        server = self.begin(*words, *place)
         server.waitFor("tunnels go on for 0 s, new ones are refused")
         self.assertEqual(self.get(server, "/readyz"), 503)
         redis = RedisServer(port=port)
@@ -45,6 +43,9 @@ class ClusterProgramTests(ProcessCase):
         server.waitFor("node one of the cluster; other nodes: 0")
         self.assertEqual(self.get(server, "/readyz"), 200)
         self.assertEqual(self.get(server, "/status"), 200)
+        other = self.serve("--tls", "--take-over")
+        other.waitFor("it is a node of a cluster: stop it, and its clients go to other nodes")
+        self.assertNotEqual(other.wait(), exits.OK)
         [entry] = json.loads(redis.command("--json", "HVALS", "bore:nodes"))
         self.assertEqual(json.loads(entry)["state"], "up")
         server.process.send_signal(signal.SIGTERM)
