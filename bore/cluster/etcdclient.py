@@ -6,7 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, TimeoutError, gatherResults
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredLock,
+    DeferredSemaphore,
+    TimeoutError,
+    gatherResults,
+)
 from twisted.web.http import NOT_FOUND, OK
 
 from bore.cluster.dialling import engineAway
@@ -73,6 +80,8 @@ class EtcdClient:
     def stop(self) -> Deferred[None]:
         """End all transactions, and close all connections."""
         self._stopped = True
+        for waiting in list(self._running.waiting):
+            waiting.cancel()
         return gatherResults([each.stop() for each in self._servers]).addCallback(lambda _: None)
 
     async def transact(
@@ -106,6 +115,8 @@ class EtcdClient:
             await self._running.acquire().addTimeout(self._left(until), self._reactor)
         except TimeoutError:
             raise engineAway(None, "too many calls wait for it") from None
+        except CancelledError:
+            raise engineAway(None, "we have stopped") from None
         try:
             return await self._transact(until, body)
         finally:

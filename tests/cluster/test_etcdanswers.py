@@ -103,3 +103,16 @@ class EtcdAnswersTests(TestCase):
         await server.ask("kv/txn", b"{}", "", PATIENCE)
         self.assertEqual(len(begun), 3)
         await server.stop()
+
+    async def test_atAStopAllCallsThatWaitFail(self) -> None:
+        def serve(sock: socket.socket) -> None:
+            while sock.recv(1 << 16):
+                pass
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        engine = engineOf(self, f"etcd://127.0.0.1:{service.port}")
+        calls = [engine.records() for _ in range(2000)]
+        await engine.stop()
+        for each in calls:
+            await self.assertFailure(each, EngineAway)
