@@ -34,6 +34,7 @@ UNIT: Final = (
     "client",
     "cluster/test_etcdgateway.py",
     "cluster/test_lending.py",
+    "cluster/test_inturn.py",
     "cluster/test_membership.py",
     "cluster/test_model.py",
     "cluster/test_neighbours.py",

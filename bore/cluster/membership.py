@@ -6,6 +6,8 @@ MARGIN. It has ceased MARGIN before the time to live is over, counted from when 
 times are measured by the clock of the one who measures.
 """
 
+# Longer than 300 lines: what gives a member the right to act, and what ends it, is read together.
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from bore.cluster.engine import (
     Wanted,
 )
 from bore.cluster.estate import Claimed, Estate
+from bore.cluster.inturn import InTurn
 from bore.cluster.leaving import Leaving
 from bore.cluster.neighbours import MARGIN, Neighbours
 from bore.cluster.reports import Reports
@@ -95,6 +98,7 @@ class Membership:
         self._firm = False  # all of it is beyond doubt
         self._untold: list[int] | None = []  # what the engine was not told; None: it waits for the end of the recovery
         self._leaving = Leaving(ttl)
+        self._claims = InTurn(now)
         self._running = False
         self._timer: IDelayedCall | None = None
 
@@ -131,6 +135,13 @@ class Membership:
         :raises EngineAway: if it cannot be known whether it was granted; it is given back then.
         :raises Recovering: and what else :meth:`bore.cluster.engine.Engine.grant` fails with.
         """
+        await self._claims.enter()
+        try:
+            return await self._grant(address, key, user, limit)
+        finally:
+            self._claims.leave()
+
+    async def _grant(self, address: int, key: str, user: str, limit: int | None) -> Claimed:
         member = self.member
         if not self._settled or not member:
             raise Recovering if member and self.recovering else EngineAway
