@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
+from pathlib import Path
+
+
+def extendLimit(wanted: int) -> int:
+    """Allow more descriptors than the limit, as root may; return how many a process may have then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(wanted, int(Path("/proc/sys/fs/nr_open").read_text()))
+    if hard < most:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+    return raiseLimit()
 
 
 def raiseLimit() -> int:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import sys
-from typing import Final
+from typing import ClassVar, Final
 
 from benchmarks.descriptors import raiseLimit
 
@@ -16,9 +16,6 @@ READY: Final = "all tunnels are open"
 #: How many are opened at the same time.
 _AT_ONCE: Final = 20
 
-#: How long the server may take to open one, in seconds.
-_TIMEOUT: Final = 10.0
-
 
 class IdleTunnel(asyncio.Protocol):
     """
@@ -26,6 +23,9 @@ class IdleTunnel(asyncio.Protocol):
 
     :ivar opened: done when the server has opened the tunnel, with an error if it refuses.
     """
+
+    #: How long the server may take to open it, in seconds.
+    patience: ClassVar = 10.0
 
     #: What is sent at the beginning, and the name of the last answer to it.
     _request = b'{"Hello":0}\0'
@@ -74,6 +74,31 @@ class ExtendedTunnel(IdleTunnel):
         self._transport.write(b'"Alive"\0')
 
 
+class FullSession(ExtendedTunnel):
+    """As many tunnels as a session may have in one, or almost (MAX_TUNNELS in bore/wire/limits.py)."""
+
+    #: How many it has.
+    tunnels: ClassVar = 1000
+
+    #: Those of twenty sessions are opened by turns.
+    patience = 120.0
+
+    _request = b'{"Hello":0} \0' + b"".join(
+        b'{"Open":{"tunnel":%d,"port":0,"resume":null}}\0' % n for n in range(1, tunnels + 1)
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._missing = self.tunnels
+
+    def _follow(self, message: object) -> None:
+        if isinstance(message, dict) and self._answer in message:
+            self._missing -= 1
+            if self._missing:
+                return
+        super()._follow(message)
+
+
 def trustful() -> ssl.SSLContext:
     """TLS that trusts any server: this is a benchmark's own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -88,6 +113,7 @@ async def hold(host: str, port: int, count: int, kind: type[IdleTunnel], encrypt
     Open tunnels, print a line when all are open, and hold them.
 
     :param port: the server's control port.
+    :param count: how many sessions there are.
     :param kind: what the sessions are.
     :param encrypted: whether they are in TLS.
     """
@@ -96,7 +122,7 @@ async def hold(host: str, port: int, count: int, kind: type[IdleTunnel], encrypt
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one() -> None:
-        async with turns, asyncio.timeout(_TIMEOUT):
+        async with turns, asyncio.timeout(kind.patience):
             _, tunnel = await loop.create_connection(kind, host, port, ssl=context)
             await tunnel.opened
 
@@ -108,5 +134,6 @@ async def hold(host: str, port: int, count: int, kind: type[IdleTunnel], encrypt
 if __name__ == "__main__":
     raiseLimit()
     words = sys.argv[4:]
-    kind = ExtendedTunnel if "extended" in words else IdleTunnel
+    kinds = {"extended": ExtendedTunnel, "full": FullSession}
+    kind = next((kinds[word] for word in words if word in kinds), IdleTunnel)
     asyncio.run(hold(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), kind, "tls" in words))

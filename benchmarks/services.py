@@ -21,6 +21,7 @@ TOOLS: Final = {
     "nginx": "apt install nginx-light",
     "wrk": "apt install wrk",
     "strace": "apt install strace",
+    "redis-server": "apt install redis-server",
 }
 
 

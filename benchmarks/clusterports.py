@@ -1,0 +1,103 @@
+"""What a node pays to listen on very many ports, of its own clients or of another node."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from benchmarks import idletunnels, measure
+from benchmarks.bench import loopbackHost
+from benchmarks.clusters import Cluster
+from benchmarks.programs import BenchmarkError, Program, Programs
+
+#: Descriptors that a node has besides its ports.
+_OTHERS: Final = 1024
+
+#: How long all ports may take to be open, in seconds.
+_PATIENCE: Final = 600.0
+
+#: How long the nodes are left alone before their costs at rest are measured, and for how long, in seconds.
+_SETTLE: Final = 10.0
+_REST: Final = 10.0
+
+#: The nodes: the one that has the clients, and the one that forwards.
+_ROLES: Final = ("own", "forwarded")
+
+
+def _slab() -> float:
+    """What the kernel has in its own structures, in MiB."""
+    return measure.parseSizes(Path("/proc/meminfo").read_text())["Slab"] / 1024
+
+
+def _descriptors(node: Program) -> int:
+    # Since Linux 6.2; a list of all would take long.
+    return os.stat(f"/proc/{node.pid}/fd").st_size or len(os.listdir(f"/proc/{node.pid}/fd"))
+
+
+def _memory(node: Program) -> float:
+    return measure.memory(node.processes()).rss
+
+
+def _cpuAtRest(nodes: list[Program]) -> list[float]:
+    """The CPU time that nodes use, in milliseconds a second."""
+    time.sleep(_SETTLE)
+    before, begin = [measure.runTime(node.processes()) for node in nodes], time.monotonic()
+    time.sleep(_REST)
+    seconds = time.monotonic() - begin
+    return [
+        (measure.runTime(node.processes()) - earlier) / seconds * 1000
+        for node, earlier in zip(nodes, before, strict=True)
+    ]
+
+
+def measurePorts(ports: int, descriptors: int) -> dict[str, float]:
+    """
+    Have two nodes listen on many ports.
+
+    :param ports: how many, rounded down to thousands.
+    :param descriptors: how many a process may have.
+    :raises BenchmarkError: if that cannot be done.
+    """
+    sessions = ports // idletunnels.FullSession.tunnels
+    ports = sessions * idletunnels.FullSession.tunnels
+    if descriptors < ports + _OTHERS:
+        raise BenchmarkError(f"a process may have {descriptors} descriptors here (ulimit -Hn): ask for fewer --ports")
+    with Programs() as programs:
+        cluster = Cluster(programs, loopbackHost(0, 1), len(_ROLES))
+        return _open(programs, cluster, sessions, ports)
+
+
+def _open(programs: Programs, cluster: Cluster, sessions: int, ports: int) -> dict[str, float]:
+    nodes = cluster.nodes
+    slab, memory, cpu = (
+        _slab(),
+        [_memory(node) for node in nodes],
+        [measure.runTime(node.processes()) for node in nodes],
+    )
+    fewer = [_descriptors(node) for node in nodes]
+    begin = time.monotonic()
+    words = [sys.executable, "-m", "benchmarks.idletunnels", *map(str, cluster.controls[0]), str(sessions)]
+    clients = programs.start([*words, "full", "tls"])
+    clients.waitUntil(lambda: idletunnels.READY in clients.lastWords(), f"{ports} tunnels", _PATIENCE)
+    opened = [time.monotonic() - begin]
+    last = nodes[-1]
+    last.waitUntil(lambda: _descriptors(last) - fewer[-1] >= ports, f"to listen on {ports} ports", _PATIENCE)
+    opened.append(time.monotonic() - begin)
+    used = [measure.runTime(node.processes()) - before for node, before in zip(nodes, cpu, strict=True)]
+    slab = (_slab() - slab) / len(nodes)
+    atRest = _cpuAtRest(nodes)
+    found = {"kernel memory per port, KiB": slab * 1024 / ports, "kernel memory of a node, MiB": slab}
+    for n, role in enumerate(_ROLES):
+        more = _memory(nodes[n]) - memory[n]
+        found |= {
+            f"{role}: descriptors": float(_descriptors(nodes[n])),
+            f"{role}: memory of the process, MiB": memory[n] + more,
+            f"{role}: memory per port, KiB": more * 1024 / ports,
+            f"{role}: until all were open, s": opened[n],
+            f"{role}: CPU per port to open it, µs": used[n] / ports * 1e6,
+            f"{role}: CPU at rest, ms/s": atRest[n],
+        }
+    return found
