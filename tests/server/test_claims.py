@@ -13,7 +13,7 @@ from bore.server.session import CLAIM_TIMEOUT
 from bore.server.settings import Bounds
 from bore.server.users import NAMELESS
 from bore.wire.errors import CertificateRefused, PortInUse, ShuttingDown
-from bore.wire.extension import Alive, Goodbye, Open, encode
+from bore.wire.extension import Alive, Close, Goodbye, Open, Opened, Refused, encode
 from tests.fakes import FakeTransport
 from tests.server.claimcase import ClaimCase
 from tests.support import isOpen
@@ -57,6 +57,40 @@ class AnswerTests(ClaimCase):
             _, transport = self.claim()
             self.registry.answer()
             self.assertEqual(self.refusal(transport), "port-in-use")
+        self.assertNothingIsLeft()
+
+    def openForty(self) -> tuple[ControlProtocol, FakeTransport]:
+        """A client asks for forty tunnels, as fast as its messages are read."""
+        protocol, transport = self.begin()
+        for number in range(1, 41):
+            protocol.dataReceived(encode(Open(number, 0)))
+            self.reactor.advance(0)
+        return protocol, transport
+
+    def test_manyOfOneClientAreAskedForByTurns(self) -> None:
+        protocol, transport = self.openForty()
+        self.assertEqual(len(self.registry.answers), 32)
+        self.reactor.advance(CLAIM_TIMEOUT - 0.1)
+        for left in (32, 32, 32, 32, 32, 32, 32, 32, 31):
+            self.registry.answer()
+            self.reactor.advance(0)
+            self.assertEqual(len(self.registry.answers), left)
+        self.reactor.advance(0.2)  # the last eight have time
+        while self.registry.answers:
+            self.registry.answer()
+        kinds = [type(each) for each in self.said(transport)]
+        self.assertEqual((kinds.count(Opened), kinds.count(Refused)), (17, 23))
+        protocol.refuse(ShuttingDown())
+        self.assertNothingIsLeft()
+
+    def test_thoseWhoseTurnHasNotComeEndWithTheirSession(self) -> None:
+        protocol, _ = self.openForty()
+        protocol.dataReceived(encode(Close(40)))
+        self.registry.answer()
+        self.lose(protocol)
+        while self.registry.answers:
+            self.registry.answer()
+        self.reactor.advance(self.lease + 1)
         self.assertNothingIsLeft()
 
     def test_aFailureOfTheRegistryIsLoggedAndRefused(self) -> None:
