@@ -32,8 +32,12 @@ from bore.wire.secret import Secret
 #: The longest time between two attempts to reach a node, in seconds.
 _LONGEST: Final = 5.0
 
+#: A session that has lasted for this time is begun again within that time when it is lost, in seconds.
+_SETTLED: Final = 1.0
+_AT_ONCE: Final = 0.2
+
 #: An offer that was refused is made again after this time, in seconds: the node could not listen at the address.
-_OFFER_AGAIN: Final = 10.0
+_OFFER_AGAIN: Final = 3.0
 
 
 class Place(NamedTuple):
@@ -112,6 +116,7 @@ class NodeLink:
         self._cause: BaseException | None = None
         self._stopped = False
         self.retired = False
+        self._since = 0.0
         self.up = False
         self.why: str | None = None
 
@@ -159,6 +164,7 @@ class NodeLink:
     def opened(self) -> None:
         self.up = True
         self.why = None
+        self._since = self.reactor.seconds()
         self._factory.opened()
         self._policy.opened()
         self.updateAll()
@@ -196,9 +202,10 @@ class NodeLink:
         self._forget()
         if up:
             self._policy.lost(self._cause or why, keepsPort=False, servers=1)
-        self._next(why, lost=up)
+        settled = up and self.reactor.seconds() - self._since >= _SETTLED
+        self._next(why, up, self._context.random.uniform(0.0, _AT_ONCE) if settled else None)
 
-    def _next(self, why: BaseException | None, lost: bool) -> None:
+    def _next(self, why: BaseException | None, lost: bool, delay: float | None = None) -> None:
         why, self._cause = self._cause or why, None
         if self._stopped or self.retired:
             return
@@ -209,7 +216,7 @@ class NodeLink:
             text = "no session with the node {name} at {place}: {why}"
             self._log.info(text, name=self.name, place=self.place, why=described)
         self.why = described
-        self._factory.retryIn(follows.delay)
+        self._factory.retryIn(follows.delay if delay is None else delay)
 
     def _offerAgain(self) -> None:
         self._again = None
