@@ -9,9 +9,11 @@ import subprocess
 import threading
 import unittest
 
-from tests.processes.case import ProcessCase
-from tests.relay.earlycontract import Upload
-from tests.support import PATIENCE, LocalService, bore, pattern, receiveExactly, temporaryFolder
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.ports import loopbackHost
+from tests.relay.earlycontract import Upload, finishAll
+from tests.support import PATIENCE, LocalService, bore, connect, pattern, receiveExactly, temporaryFolder
 
 BODY = pattern(31, 20_000)
 
@@ -29,8 +31,8 @@ def refuse(sock: socket.socket) -> None:
     sock.sendall(ANSWER)
 
 
-class EarlyAnswerCase(ProcessCase):
-    """A tunnel between processes.
+class EarlyAnswerCase(SynchronousTestCase):
+    """A tunnel between processes, for all tests of a class.
 
     :cvar words: what the server and the client are started with.
     :cvar environments: what is in their environments.
@@ -38,34 +40,45 @@ class EarlyAnswerCase(ProcessCase):
 
     words: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
     environments: tuple[dict[str, str], dict[str, str]] = {}, {}
+    service: LocalService
+    host: str
+    port: int
 
-    def open(self, service: LocalService) -> int:
-        """A tunnel to a service, and its public port."""
-        self.addCleanup(service.close)
-        (serverWords, clientWords), (serverEnvironment, clientEnvironment) = self.words, self.environments
-        server = self.start(
-            bore("server", "--bind-addr", self.host, "--control-port", "0", *serverWords, environment=serverEnvironment)
-        )
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host = loopbackHost()
+        cls.service = LocalService(refuse)
+        cls.addClassCleanup(cls.service.close)
+        (serverWords, clientWords), (serverEnvironment, clientEnvironment) = cls.words, cls.environments
+        words = ("server", "--bind-addr", cls.host, "--control-port", "0", *serverWords)
+        server = bore(*words, environment=serverEnvironment)
+        cls.addClassCleanup(server.kill)
         found = re.search(r"listening on (\S+:\d+)", server.waitFor("listening on "))
         assert found is not None
         to = ("tls://" if "--tls" in serverWords else "") + found.group(1)
-        client = bore("local", str(service.port), "--no-probe", "-t", to, *clientWords, environment=clientEnvironment)
-        return self.start(client).port("listening at ")
+        words = ("local", str(cls.service.port), "--no-probe", "-t", to, *clientWords)
+        client = bore(*words, environment=clientEnvironment)
+        cls.addClassCleanup(client.kill)
+        cls.port = client.port("listening at ")
+
+    def visitor(self) -> socket.socket:
+        """A visitor, who is gone when the test has ended."""
+        visitor = connect(self.host, self.port)
+        self.addCleanup(visitor.close)
+        return visitor
 
 
 class _Tests:
     """The tests, for each pairing."""
 
     def test_anUploadIsAnsweredAndReset(self: EarlyAnswerCase) -> None:  # type: ignore[misc]
-        port = self.open(LocalService(refuse))
-        for number in range(TIMES):
-            visitor = self.visitor(port)
-            upload = Upload(visitor)
-            upload.finish()
+        self.service.serve = refuse
+        uploads = [Upload(self.visitor()) for _ in range(TIMES)]
+        finishAll(uploads)
+        for number, upload in enumerate(uploads):
             self.assertEqual(len(upload.answer), len(ANSWER), f"the {number}.")
             self.assertEqual(upload.answer, ANSWER)
             self.assertTrue(upload.wasReset, f"the {number}. may have been cut short")
-            visitor.close()
 
     def test_aDownloadIsAnsweredAndReset(self: EarlyAnswerCase) -> None:  # type: ignore[misc]
         """The visitor sends something, and closes in the middle of the answer."""
@@ -78,13 +91,14 @@ class _Tests:
             uploads.append(upload)
             done.release()
 
-        port = self.open(LocalService(serve))
+        self.service.serve = serve
         for _ in range(TIMES):
-            visitor = self.visitor(port)
+            visitor = self.visitor()
             self.assertEqual(len(receiveExactly(visitor, 100_000)), 100_000)
             visitor.sendall(BODY)
             visitor.recv(1, socket.MSG_PEEK)
             visitor.close()  # with unread bytes: a reset
+        for _ in range(TIMES):
             self.assertTrue(done.acquire(timeout=PATIENCE))
         self.assertEqual([len(upload.answer) for upload in uploads], [len(BODY)] * TIMES)
         self.assertEqual({upload.answer for upload in uploads}, {BODY})
@@ -96,12 +110,20 @@ class _Tests:
             raise unittest.SkipTest("there is no curl")
         folder = temporaryFolder(self)
         (folder / "upload").write_bytes(bytes(8_000_000))
-        port = self.open(LocalService(refuse))
+        self.service.serve = refuse
         options = ["-sS", "-m", str(PATIENCE), "-H", "Expect:", "--data-binary", f"@{folder / 'upload'}"]
         answers = []
         for _ in range(TIMES):
             got = subprocess.run(
-                [curl, *options, "-o", str(folder / "answer"), "-w", "%{http_code}", f"http://{self.host}:{port}/"],
+                [
+                    curl,
+                    *options,
+                    "-o",
+                    str(folder / "answer"),
+                    "-w",
+                    "%{http_code}",
+                    f"http://{self.host}:{self.port}/",
+                ],
                 capture_output=True,
                 check=False,
             )

@@ -6,7 +6,8 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bore.relay.interface import Reason
@@ -56,6 +57,13 @@ class Upload:
         assert not self._writer.is_alive(), "the upload is stuck"
 
 
+def finishAll(uploads: Sequence[Upload], size: int = 1 << 16, pause: float = 0.0) -> None:
+    """As :meth:`Upload.finish`, all at the same time: the reset behind an answer comes after a while."""
+    with ThreadPoolExecutor(len(uploads)) as threads:
+        for finished in [threads.submit(upload.finish, size, pause) for upload in uploads]:
+            finished.result()
+
+
 def untilTaken(sock: socket.socket) -> None:
     """Wait until everything that was sent is with the peer's kernel."""
     eventually(lambda: not unacknowledged(sock.fileno()), "an answer is taken")
@@ -68,11 +76,12 @@ class EarlyAnswerContract(RelayContract):
         self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 4, cut: bool = True, **how: Any
     ) -> None:
         for first, second in (("left", "right"), ("right", "left")):
-            for number in range(times):
-                pair = self.joined()
-                upload = Upload(getattr(pair, first))
+            pairs = [self.joined() for _ in range(times)]
+            uploads = [Upload(getattr(pair, first)) for pair in pairs]
+            for pair in pairs:
                 answers(getattr(pair, second))
-                upload.finish(**how)
+            finishAll(uploads, **how)
+            for number, (pair, upload) in enumerate(zip(pairs, uploads, strict=True)):
                 self.assertEqual(len(upload.answer), len(answer), f"to the {first}, {number}")
                 self.assertEqual(upload.answer, answer)
                 if cut and (first == "left" or self.rightResets):
