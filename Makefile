@@ -67,7 +67,8 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 stress: $(VENV)/installed-test
 	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py \
 	    tests/processes/test_hostiledoorway.py tests/processes/test_workeragreement.py tests/status/test_agreement.py \
-	    tests/test_reloads.py tests/server/test_usertiming.py tests/laboratory/test_upgrades.py
+	    tests/test_reloads.py tests/server/test_usertiming.py tests/laboratory/test_upgrades.py \
+	    tests/processes/test_burst.py
 
 fuzz: $(VENV)/installed-fuzz
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
