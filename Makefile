@@ -8,7 +8,7 @@
 # make docs    build the documentation as pages: .venv/docs/html/index.html
 # make wheel   build the source distribution and from it the wheel, and test both in separate environments
 # make release do all of a release but the upload (VERSION=0.2.0)
-# make stress  run the long form of the tests that move much data, and of reloads
+# make stress  run the long form of the tests that move much data, of reloads, and of those with random input
 # make fuzz    fuzz all parsers, guided by coverage (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep new inputs)
 # make faults  test the tunnel under faults, and write docs/reliability.rst (root, an hour; ARGS="--list")
 # make bench   compare the speed with other tunnels, 40 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
@@ -69,6 +69,8 @@ stress: $(VENV)/installed-test
 	    tests/processes/test_hostiledoorway.py tests/processes/test_workeragreement.py tests/status/test_agreement.py \
 	    tests/test_reloads.py tests/server/test_usertiming.py tests/laboratory/test_upgrades.py \
 	    tests/processes/test_burst.py
+	@BORE_EXAMPLES=500 $(BIN)/python -m pytest -q -n 2 --dist loadscope --timeout 600 tests/wire tests/tls/test_oddcertificates.py \
+	    tests/tls/test_knownservers.py tests/relay/test_lanehostile.py tests/cluster/test_model.py
 
 fuzz: $(VENV)/installed-fuzz
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)

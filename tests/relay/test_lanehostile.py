@@ -134,7 +134,7 @@ class IllegalTests(LaneCase):
         self.turn()
         self.assertEqual(self.user.log, ["opened"])
 
-    @settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(
             st.one_of(

@@ -90,7 +90,7 @@ class OddTests(TrustCase):
         self.know(identity.fingerprint)
         self.assertEqual(self.judge(self.trust(), changed(identity, ODD["negative serial"]), [18]), "")
 
-    @settings(max_examples=examples(300), deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
     def test_anyChangeGetsAVerdict(self, changes: list[tuple[int, int]]) -> None:
         identity = _IDENTITY

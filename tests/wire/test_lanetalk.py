@@ -125,7 +125,7 @@ class LaneTalkTests(SynchronousTestCase):
             self.assertEqual(server.session.over, client.session.over)
             self.assertEqual((server.state.sent, client.state.sent), (client.state.received, server.state.received))
 
-    @settings(deadline=None, max_examples=examples(300))
+    @settings(deadline=None, max_examples=examples(100))
     @given(MOVES)
     def test_theyAlwaysAgreeWhoIsOnTheLaneAndWhetherItIsIdle(self, sent: list[Move]) -> None:
         server, client = self.talk(sent, self.assertAgreed)
@@ -144,7 +144,7 @@ class LaneTalkTests(SynchronousTestCase):
 
         self.talk(sent, check)
 
-    @settings(deadline=None, max_examples=examples(300))
+    @settings(deadline=None, max_examples=examples(100))
     @given(MOVES, st.booleans(), st.sampled_from([OPEN, DATA, END, RESET, RAW, DONE, 7]), st.integers(0, 4))
     def test_anIllegalFrameBehindLegalOnesIsAViolationWhenItsTurnComes(
         self, sent: list[Move], serves: bool, kind: int, size: int
