@@ -110,7 +110,8 @@ class NodesApart(Severed):
     fault = "one of three nodes is cut off from the others for {seconds} s"
     promise = (
         f"{_PROMISE}streams that did not pass the node are untouched. Visitors who come in at the node, where the "
-        "client of their tunnel has no session, wait until it is back"
+        "client of their tunnel has no session, wait until it is back; so do those of original clients whose further "
+        "connections come to it"
     )
     others = NODES[1:]
 
@@ -120,7 +121,7 @@ class NodesApart(Severed):
         far += [client for client in cluster.clients if not client.isOurs]
         hosts = (cluster.site.host, cluster.lab.address(_STRUCK))
         places = {Place(host, port) for client in far for port in client.public for host in hosts}
-        return Struck({_STRUCK}, {_STRUCK}, [_now(balancer.LEFT_OUT)], places)
+        return Struck({_STRUCK}, set(NODES), [_now(balancer.LEFT_OUT)], places)
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class EmptyEngine(ClusterFault):
     fault = "all servers of the engine are killed, and started again {pause} s later without any data"
     promise = f"{_PROMISE}no stream is cut"
 
+    ttl: float = 20
     pause: float = 3
 
     def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:

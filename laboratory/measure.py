@@ -243,14 +243,10 @@ class Load:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Send no more."""
-        self._stop.set()
-
     def finish(self, patience: float = 180.0) -> str | None:
         """End it, wait for what is under way, and return what went wrong."""
         self._socket.settimeout(patience)
-        self.stop()
+        self._stop.set()
         for thread in self._threads:
             thread.join(patience + 5)
         self._socket.close()
