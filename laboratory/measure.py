@@ -243,10 +243,14 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def stop(self) -> None:
+        """Send no more."""
+        self._stop.set()
+
     def finish(self, patience: float = 180.0) -> str | None:
         """End it, wait for what is under way, and return what went wrong."""
         self._socket.settimeout(patience)
-        self._stop.set()
+        self.stop()
         for thread in self._threads:
             thread.join(patience + 5)
         self._socket.close()

@@ -221,6 +221,8 @@ class SlowLink(Fault):
         watched = Watched.server(site), Watched.client(site)
         site.link.slow(1_000_000, self.queue)
         time.sleep(self.seconds)
+        for load in loads:
+            load.stop()
         site.link.slow(1_000_000_000, self.queue)
         broken = [trouble for load in loads if (trouble := load.finish())]
         outcome.holds(f"{len(broken)} of {len(loads)} loaded streams broken {broken or ''}".rstrip(), not broken)

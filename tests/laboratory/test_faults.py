@@ -28,7 +28,7 @@ from tests.support import slowness
 SLACK: Final = 2.0
 
 #: Visitors of a burst on an idle machine; all have to be served within 10 s.
-VISITORS: Final = 4000
+VISITORS: Final = 1500
 
 
 def burst() -> int:
