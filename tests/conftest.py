@@ -39,6 +39,7 @@ UNIT: Final = (
     "cluster/test_model.py",
     "cluster/test_neighbours.py",
     "cluster/test_offers.py",
+    "cluster/test_offersequences.py",
     "cluster/test_recovery.py",
     "cluster/test_reports.py",
     "cluster/test_sentinelpoll.py",

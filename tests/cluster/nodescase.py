@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Factory
 
 from bore.client.service import ClientService
@@ -73,8 +73,8 @@ class JoinedRegistry(LocalRegistry):
     :param name: the name of the node.
     """
 
-    def __init__(self, records: Records, name: str, lease: float) -> None:
-        super().__init__(cast(IReactor, reactor), lease)
+    def __init__(self, records: Records, name: str, lease: float, clock: IReactorTime | None = None) -> None:
+        super().__init__(cast(IReactor, reactor) if clock is None else clock, lease)
         self._records = records
         self._name = name
         self.epochs: dict[int, int] = {}
