@@ -59,10 +59,15 @@ class Household(Protocol):
 
 
 class _Rest(NamedTuple):
-    """The time during which a node is not tried: until when, by the clock, and how long it is, in seconds."""
+    """
+    The time during which a node is not tried: until when, by the clock, and how long it is, in seconds.
+
+    :ivar why: why the node was left.
+    """
 
     until: float
     length: float
+    why: str = ""
 
 
 class _Companion:
@@ -162,7 +167,7 @@ class Companions:
         assert home is not None
         self._report(home.server, stage, why, heir.server)
         if home.here is not None:
-            self._leave(home.here)
+            self._leave(home.here, _reason(why))
         self._promote(heir)
         return True
 
@@ -192,12 +197,12 @@ class Companions:
         companion = self._companions.get(link)
         if companion is not None:
             node, since = companion.node, companion.since
-            if since is not None or node not in self._rests:
+            if since is not None or node not in self._rests or self._rests[node].why != _reason(why):
                 self._report(link.server, stage, why)
             if since is not None and self._reactor.seconds() - since >= _SETTLED:
                 self._rests.pop(node, None)
                 self._soonLost = 0
-            self._leave(node)
+            self._leave(node, _reason(why))
             self._soonLost += 1
             if self._soonLost >= _AT_ONCE:
                 self._pause = self._longer(self._pause if self._soonLost > _AT_ONCE else None)
@@ -261,9 +266,9 @@ class Companions:
                 tunnel.join(companion.node, port)
                 link.tunnels.add(tunnel, tunnel.public)
 
-    def _leave(self, node: ServerAddress) -> None:
+    def _leave(self, node: ServerAddress, why: str) -> None:
         """A node was lost, or cannot be had: do not try it again for a time."""
-        self._rests[node] = self._longer(self._rests.get(node))
+        self._rests[node] = self._longer(self._rests.get(node))._replace(why=why)
 
     def _longer(self, former: _Rest | None) -> _Rest:
         """A rest that begins now, longer than the one before it."""
@@ -280,8 +285,12 @@ class Companions:
         self._household.leave(link.stop())
 
     def _report(self, server: str, stage: Stage, why: BaseException | None, heir: str = "") -> None:
-        text = "the server has given the session away" if why is None else describe(why)
-        self._household.sink.emit(NodeLost(server, stage, text, heir))
+        self._household.sink.emit(NodeLost(server, stage, _reason(why), heir))
+
+
+def _reason(why: BaseException | None) -> str:
+    """Why a node was left, for people."""
+    return "the server has given the session away" if why is None else describe(why)
 
 
 def _ofCompanion(settings: ClientSettings) -> ClientSettings:

@@ -151,9 +151,9 @@ class CompanionsCase(SynchronousTestCase):
             self.companions.opening(cast(ServerLink, link))
             link.tunnels.up.append(FakeKept(tunnel))
 
-    def lose(self, link: FakeLink, stage: Stage = Stage.TUNNEL) -> None:
+    def lose(self, link: FakeLink, stage: Stage = Stage.TUNNEL, why: Exception | None = None) -> None:
         link.tunnels.up.clear()
-        self.assertTrue(self.companions.lost(cast(ServerLink, link), stage, ShuttingDown()))
+        self.assertTrue(self.companions.lost(cast(ServerLink, link), stage, why or ShuttingDown()))
         self.reactor.advance(0)
 
     @property

@@ -13,7 +13,7 @@ from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Sink
 from bore.events.client import NodeLost, NodeOpened, Stage
-from bore.wire.errors import ShuttingDown
+from bore.wire.errors import InvalidSecret, ShuttingDown
 from bore.wire.publicaddress import UnixPath
 from tests.client.case import tunnelOf
 from tests.client.companionscase import HOME, NODES, WHY, CompanionsCase, FakeKept
@@ -118,6 +118,16 @@ class LossTests(CompanionsCase):
         self.lose(self.links[0])
         self.reactor.advance(1.1)
         self.assertEqual(len(self.links), 1)
+
+    def test_aNodeThatCannotBeHadForAnotherReasonThanBeforeIsReported(self) -> None:
+        self.make(nodes=2)
+        self.lose(self.links[0])
+        self.name(node := self.links[0].address)
+        for why in (ShuttingDown(), InvalidSecret(), InvalidSecret()):
+            while not self.links:
+                self.reactor.advance(0.25)
+            self.lose(self.links[0], Stage.UNREACHED, why)
+        self.assertEqual(self.lostAt().count(str(node)), 2)
 
     def test_aServerThatNamesOtherNodesAllTheTimeHasTheClientTryFew(self) -> None:
         for n in range(1000):
