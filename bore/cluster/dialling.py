@@ -70,4 +70,4 @@ def engineErrorText(why: BaseException | None) -> str:
 
 def engineAway(server: EngineServer | None, why: str) -> EngineAway:
     """The error that a server cannot be used; None: any."""
-    return EngineAway(f"the engine{f' at {server}' if server else ''} cannot be used: {why}")
+    return EngineAway(f"the engine{f' at {server}' if server else ''} cannot be used: {why.rstrip('.')}")

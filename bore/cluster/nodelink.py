@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from bore.client.dataconnections import DataConnections
 from bore.client.reasons import describe
@@ -25,7 +25,7 @@ from bore.streams.dial import ServerDialer
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
-from bore.wire.errors import Refusal
+from bore.wire.errors import AuthenticationFailed, Refusal, ShuttingDown
 from bore.wire.laneopen import LaneVisitor
 from bore.wire.secret import Secret
 
@@ -38,6 +38,17 @@ _AT_ONCE: Final = 0.2
 
 #: An offer that was refused is made again after this time, in seconds: the node could not listen at the address.
 _OFFER_AGAIN: Final = 3.0
+
+
+def _lineOf(why: BaseException | None) -> tuple[LogLevel, str]:
+    """What the log has of a node with which there is no session."""
+    match why:
+        case AuthenticationFailed():
+            text = "the node {name} at {place} has another key: all nodes of a cluster need the same --cluster-key"
+            return LogLevel.error, text
+        case ShuttingDown():
+            return LogLevel.info, "the node {name} at {place} is stopped in order"
+    return LogLevel.warn, "no session with the node {name} at {place}: {why}"
 
 
 class Place(NamedTuple):
@@ -213,8 +224,8 @@ class NodeLink:
         follows = self._policy.next(Failed(why, Verdict.RETRY, described, lost), 1)
         assert isinstance(follows, Again), "without a limit on failures there is always a further attempt"
         if self.why != described:
-            text = "no session with the node {name} at {place}: {why}"
-            self._log.info(text, name=self.name, place=self.place, why=described)
+            level, text = _lineOf(why)
+            self._log.emit(level, text, name=self.name, place=self.place, why=described)
         self.why = described
         self._factory.retryIn(follows.delay if delay is None else delay)
 

@@ -54,7 +54,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.ServerNotHandedOver: (LogLevel.error, "process {pid} has not taken over, and the server goes on: {reason}"),
     facts.ServerTakenOver: (
         LogLevel.info,
-        "took over from process {pid}: {addresses} public addresses; its running visitors may go on for {seconds} s",
+        "took over from process {pid}; public addresses: {addresses}; its running visitors may go on for {seconds} s",
     ),
     facts.ServerNotTakenOver: (LogLevel.error, "process {pid} has not waited, and goes on; this one ends"),
     facts.PredecessorEnded: (LogLevel.info, "process {pid}, from which this one has taken over, has ended"),
@@ -65,15 +65,11 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.ClusterJoined: (LogLevel.info, "node {name} of the cluster; other nodes: {others}"),
     facts.NodeNameTaken: (
         LogLevel.error,
-        "another node of the cluster is called {name}, too: give each a --node",
+        "another node of the cluster is called {name}, too: give each node a --node of its own",
     ),
     facts.ClusterTtlDiffers: (
         LogLevel.error,
-        "another node of the cluster has another --cluster-ttl: give all one",
-    ),
-    facts.EngineUnanswered: (
-        LogLevel.warn,
-        "{error}; tunnels go on for {seconds:.0f} s, new ones are refused",
+        "another node of the cluster has another --cluster-ttl: all nodes need the same",
     ),
     facts.EngineAnswers: (LogLevel.info, "the engine of the cluster answers again, after {seconds:.0f} s"),
     facts.OwnershipLapsed: (
@@ -281,6 +277,11 @@ class ServerLog:
                 self._withoutDescriptors(event)
             case facts.AcceptFailed():
                 self._acceptFailed(event)
+            case facts.EngineUnanswered(seconds=seconds):
+                follows = (
+                    "tunnels go on for {seconds:.0f} s, new ones are refused" if seconds else "no tunnel is opened"
+                )
+                self._log.warn(f"{{error}}; {follows}", **entryOf(event))
             case facts.WorkerEnded():
                 self._workerEnded(event)
             case facts.Listening():

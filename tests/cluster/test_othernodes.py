@@ -8,11 +8,13 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, formatEvent
 
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.proxyprotocol import Version
 from tests.cluster.nodescase import SECRET, SECRET_TEXT, Node, NodesCase
+from tests.fakes import captureLog
 from tests.support import pattern
 
 
@@ -250,7 +252,11 @@ class StrangersTests(NodesCase):
 
     async def test_aNodeWithAnotherKeyIsRefused(self) -> None:
         here, there = self.nodes
+        logged = captureLog(self)
         await self.eventually(lambda: all(link.why for link in self.links()))
+        lines = [formatEvent(event) for event in logged if event["log_level"] is LogLevel.error]
+        self.assertEqual([line.split(": ")[1] for line in lines],
+                         2 * ["all nodes of a cluster need the same --cluster-key"])  # fmt: skip
         for node in (here, there):
             self.assertEqual(node.others.sessions.all(), [])
             [link] = node.others.links.values()

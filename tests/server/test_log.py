@@ -141,6 +141,17 @@ class LinesTests(LogCase):
             ],
         )
 
+    def test_anEngineThatIsAwayHasALineThatTellsWhatFollows(self) -> None:
+        self.log(facts.EngineUnanswered("the engine cannot be used: connection refused", 50.2))
+        self.log(facts.EngineUnanswered("the engine cannot be used: connection refused", 0.0))
+        self.assertEqual(
+            self.lines(),
+            [
+                "warn: the engine cannot be used: connection refused; tunnels go on for 50 s, new ones are refused",
+                "warn: the engine cannot be used: connection refused; no tunnel is opened",
+            ],
+        )
+
     def test_theLifeOfATunnel(self) -> None:
         peer, network = "192.0.2.1:4711", "192.0.2.1"
         self.log(facts.TunnelOpened(7, peer, network))
