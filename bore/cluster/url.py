@@ -141,6 +141,8 @@ def parseEngineUrl(text: str) -> EngineUrl:
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"must be the URL of an engine, such as {_EXAMPLES}")
     kind, encrypted = _SCHEMES[parts.scheme]
+    if not parts.netloc:
+        raise ValueError(f"must name a server behind {parts.scheme}://, as in {parts.scheme}://10.0.0.5")
     if parts.fragment or ("@" not in parts.netloc and "@" in f"{parts.path}{parts.query}"):
         raise ValueError("has a special character: write # / ? @ in a user or a password as %23 %2F %3F %40")
     found = _optionsIn(parts, kind, encrypted)

@@ -364,7 +364,10 @@ def _cluster(found: Values, settings: ServerSettings) -> cluster.ClusterSettings
     node = cluster.clusterSettings(found, settings.tls, settings.controlPort)
     for each in (_WORKERS, _TAKE_OVER):
         if node is not None and found[each]:
-            raise UsageError(f"{found.name(cluster.CLUSTER)} and {found.name(each)} exclude each other")
+            raise UsageError(
+                f"{found.name(cluster.CLUSTER)} and {found.name(each)} exclude each other: a node is one process, and "
+                "is stopped and started again for an upgrade, one node after the other"
+            )
     return node
 
 

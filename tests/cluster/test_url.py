@@ -66,7 +66,7 @@ class MistakesTests(SynchronousTestCase):
         for text, expected in (
             ("10.0.0.5", "must be the URL of an engine, such as redis://"),
             ("http://h", "must be the URL of an engine"),
-            ("redis://", "must be a name or an address"),
+            ("redis://", "must name a server behind redis://"),
             ("redis://a,b", "several servers: give one, or the Sentinels"),
             ("redis://h:0", "port '0' must be a number from 1 to 65535"),
             ("redis://h/x", "has 'x' for the number of the database, which must be from 0 to 65535"),
@@ -74,6 +74,8 @@ class MistakesTests(SynchronousTestCase):
             ("etcd://h/1", "must not have a path '/1'"),
             ("etcd://a,a:2379", "names the same server twice"),
             ("etcd://" + ",".join(f"h{n}" for n in range(17)), "must name at most 16 servers"),
+            ("redis:/10.0.0.5", "must name a server behind redis://, as in redis://10.0.0.5"),
+            ("etcd:10.0.0.5", "must name a server behind etcd://, as in etcd://10.0.0.5"),
             ("redis+sentinel://h", "must name the master that the Sentinels know"),
             ("redis://h?ca=/c.pem", "has ca=, which needs TLS: write rediss://"),
             ("etcds://h?cert=a", "has one of cert= and key=, which need each other"),
