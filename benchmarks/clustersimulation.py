@@ -56,7 +56,8 @@ class Node:
     def __init__(self, server: Server, store: MemoryStore, name: str) -> None:
         self._clock = clock = server.clock
         self._engine = engine = SimulatedEngine(server, store)
-        self.membership = Membership(clock, engine, name, f"tls://{name}.example.com:7835", "1.0", TTL, clock.seconds)
+        advertise, now = f"tls://{name}.example.com:7835", clock.seconds
+        self.membership = Membership(clock, engine, name, advertise, "1.0", TTL, now, now)
         self.registry = ClusterRegistry(LocalRegistry(clock, 60), self.membership)
         self.alive = True
         self._free = 0.0

@@ -42,6 +42,7 @@ UNIT: Final = (
     "cluster/test_offersequences.py",
     "cluster/test_recovery.py",
     "cluster/test_reports.py",
+    "cluster/test_right.py",
     "cluster/test_sentinelpoll.py",
     "cluster/test_url.py",
     "config",

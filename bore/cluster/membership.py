@@ -10,6 +10,7 @@ times are measured by the clock of the one who measures.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from secrets import randbelow, token_hex
 from typing import Final
@@ -19,22 +20,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bore.cluster.engine import (
-    MAX_NUMBER,
-    MAX_RESTORED,
-    Beaten,
-    Engine,
-    EngineAway,
-    Node,
-    Recovering,
-    Voided,
-    Wanted,
-)
+from bore.cluster.engine import MAX_NUMBER, MAX_RESTORED, Beaten, Engine, EngineAway, Node, Recovering, Voided, Wanted
 from bore.cluster.estate import Claimed, Estate
 from bore.cluster.inturn import InTurn
 from bore.cluster.leaving import Leaving
 from bore.cluster.neighbours import MARGIN, Neighbours
 from bore.cluster.reports import Reports
+from bore.cluster.right import Right
 
 #: The time between two beats, in seconds.
 BEAT: Final = 1.0
@@ -48,6 +40,7 @@ class Membership:
     :param advertise: see :attr:`bore.cluster.engine.Node.advertise`.
     :param ttl: for how long it may act as owner without an answer, and MARGIN, in seconds.
     :param now: the clock that it judges by, in seconds; it goes on while the machine is suspended.
+    :param timeOfDay: by which the right to act as owner ends, too: see :class:`bore.cluster.right.Right`.
     :ivar name: the name of the node.
     :ivar estate: what it owns; set before :meth:`start`.
     :ivar member: its name in the engine; empty: it has no entry, as far as it knows.
@@ -72,6 +65,7 @@ class Membership:
         version: str,
         ttl: float,
         now: Callable[[], float],
+        timeOfDay: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
         self._engine = engine
@@ -90,7 +84,8 @@ class Membership:
         self.acts: Callable[[bool], None] = lambda acting: None
         self._acted = False
         self._beat = self._claim = 0
-        self._until = self._sent = float("-inf")
+        self._right = Right(now, timeOfDay)
+        self._sent = self._right.moment()  # when the last beat was sent that was answered
         self._incarnation = ""
         self._since = 0.0
         self._new = False  # the engine has not answered this member yet
@@ -105,7 +100,7 @@ class Membership:
     @property
     def acting(self) -> bool:
         """Whether it may act as owner of its addresses now."""
-        return self._now() < self._until
+        return self._right.holds
 
     @property
     def settled(self) -> bool:
@@ -121,7 +116,7 @@ class Membership:
     def stop(self) -> Deferred[None]:
         """Leave the cluster, with all that it owns; fires within the time that the engine's calls may take."""
         self._running = False
-        self._until = float("-inf")
+        self._right.end()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         return Deferred.fromCoroutine(self._stop())
@@ -200,7 +195,7 @@ class Membership:
 
     async def _beatOnce(self) -> bool:
         """Beat, and take the answer; False: the member has no entry."""
-        sent = self._now()
+        sent = self._right.moment()
         self._beat += 1
         try:
             beaten = await self._engine.beat(self._entry(self.member))
@@ -234,8 +229,10 @@ class Membership:
         """The first answer to a new member, which has to find out what it has of that which the former one owned."""
         self._new = False
         # If the right to act has not ended by now, nobody was granted any of it before the engine lost what it knew.
-        self._firm = now < self._until
-        if beaten.incarnation != self._incarnation:
+        self._firm = self.acting
+        if beaten.incarnation == self._incarnation:
+            self._right.end()  # the former member was presumed dead: another one may have been granted all that it had
+        else:
             self._incarnation = beaten.incarnation
             self._since = now
         self._untold = self.estate.addresses()
@@ -243,7 +240,7 @@ class Membership:
 
     def _extend(self) -> None:
         if self._running:
-            self._until = self._sent + self._ttl - MARGIN
+            self._right.extend(self._sent, self._ttl - MARGIN)
 
     async def _settle(self) -> None:
         """
@@ -295,7 +292,7 @@ class Membership:
         if not reason.check(EngineAway):
             self._log.failure("a turn of the membership has failed", reason)
         elif self._running:
-            self.reports.failed(str(reason.value), self._until)
+            self.reports.failed(str(reason.value), self._right.until)
 
     async def _stop(self) -> None:
         try:

@@ -31,7 +31,8 @@ class FaultyEngine(MemoryEngine):
     An engine that can fail.
 
     :ivar fault: what becomes of calls: ``""``: nothing; ``lost``: they do not arrive; ``unanswered``: they are carried
-        out, and their answers are lost; ``late``: they are carried out when :meth:`carryOut` is called.
+        out, and their answers are lost; ``late``: they are carried out when :meth:`carryOut` is called; ``restore``:
+        as ``late``, for these calls alone.
     :ivar late: the calls that are still to be carried out.
     :ivar calls: the names of all calls that were made.
     """
@@ -52,7 +53,7 @@ class FaultyEngine(MemoryEngine):
 
     def _call(self, carryOut: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Deferred[T]:
         self.calls.append(carryOut.__name__)
-        if not self.fault:
+        if self.fault in ("", "restore") and carryOut.__name__ != self.fault:
             return super()._call(carryOut, *arguments, **named)
         self.late.append(partial(carryOut, *arguments, **named))
         match self.fault:
@@ -73,6 +74,8 @@ class FakeNode:
     :param rate: how fast its clock is.
     :param ttl: the time to live of members.
     :param makeEngine: makes its engine.
+    :ivar offset: see above; a clock that stands still falls behind.
+    :ivar timeOfDay: the time of day, in seconds.
     :ivar has: its tunnels.
     :ivar acts: what the membership has reported.
     :ivar events: the events of the node.
@@ -90,12 +93,13 @@ class FakeNode:
     ) -> None:
         self.clock = Clock()
         self._real = clock
-        self._offset = offset
+        self.offset = offset
         self.rate = rate
         self.engine = makeEngine(self.clock, store)
         advertise = f"tls://{name}.example.com:7835"
         now = self.seconds
-        self.membership = Membership(self.clock, self.engine, name, advertise, "1.0", ttl, now)
+        self.timeOfDay = 0.0  # it stands still: the other clock decides
+        self.membership = Membership(self.clock, self.engine, name, advertise, "1.0", ttl, now, lambda: self.timeOfDay)
         self.registry = ClusterRegistry(LocalRegistry(self.clock, 60), self.membership)
         self.registry.ended = self._ended
         self.registry.expired = lambda grant: self._forget(grant)
@@ -108,7 +112,7 @@ class FakeNode:
 
     def seconds(self) -> float:
         """Its clock that goes on while the process is stopped."""
-        return self._real.seconds() * self.rate + self._offset
+        return self._real.seconds() * self.rate + self.offset
 
     def claim(self, address: int, key: str, user: User = NAMELESS, limit: int = 0) -> Deferred[Grant]:
         return self.registry.claim(address, user, key, limit).addCallback(self._granted)

@@ -112,7 +112,7 @@ class MistakeTests(SynchronousTestCase):
         extend = Membership._extend
 
         def fromNow(self: Membership) -> None:
-            self._sent = self._now()
+            self._sent = self._right.moment()
             extend(self)
 
         self.patch(Membership, "_extend", fromNow)
