@@ -28,12 +28,15 @@ from tests.support import slowness
 SLACK: Final = 2.0
 
 #: Visitors of a burst on an idle machine; all have to be served within 10 s.
-VISITORS: Final = 1500
+VISITORS: Final = 2500
+
+#: Of fewer visitors, more than a quarter may overtake one on a busy machine.
+_LEAST: Final = 1000
 
 
 def burst() -> int:
     """As many visitors as this machine can serve, as busy as it is now."""
-    return round(VISITORS / slowness())
+    return max(_LEAST, round(VISITORS / slowness()))
 
 
 @pytest.mark.timeout(240)
@@ -168,27 +171,27 @@ class FloodTests(FaultCase):
     """Floods, of strangers and of clients that know the secret."""
 
     def test_aFloodOfConnectionsKeepsNobodyOut(self) -> None:
-        self.keeps(ConnectionFlood(seconds=4))
+        self.keeps(ConnectionFlood(seconds=2))
 
     def test_sessionsThatComeAndGoCostOthersNothing(self) -> None:
-        self.keeps(SessionFlood(seconds=4))
+        self.keeps(SessionFlood(seconds=2))
 
     def test_smallFramesOnLanesCostOthersNothing(self) -> None:
-        self.keeps(FrameFlood(seconds=4))
+        self.keeps(FrameFlood(seconds=2))
 
 
 class KeyTests(FaultCase):
     """Work for TLS without end."""
 
     def test_newKeysWithoutEndCostOthersNothing(self) -> None:
-        self.keeps(KeyFlood(seconds=4), OURS_TLS)
+        self.keeps(KeyFlood(seconds=2), OURS_TLS)
 
 
 class EndlessTests(FaultCase):
     """The same message without end, and bursts."""
 
     def test_aliveWithoutEndCostsOthersNothing(self) -> None:
-        self.keeps(AliveFlood(seconds=4))
+        self.keeps(AliveFlood(seconds=2))
 
     def test_heartbeatsWithoutEndCostAClientNoMemory(self) -> None:
         self.keeps(HeartbeatFlood(seconds=4))

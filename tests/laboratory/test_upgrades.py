@@ -42,7 +42,7 @@ class UpgradeTests(FaultCase):
     """SIGUSR2."""
 
     def test_upgradesInARowCostNobodyAnything(self) -> None:
-        self.keeps(Upgrades(times=2, size=SMALL))
+        self.keeps(Upgrades(times=2, pause=1, size=SMALL))
 
 
 class BrokenUpgradeTests(FaultCase):
