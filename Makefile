@@ -40,10 +40,14 @@ unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
 
 # Of the slow tests of whole programs, which hardly depend on versions, only a few.
-# bore/wire and bore/users import only Python's own library, bore/timing that and Twisted, whose lowest version is used.
-ASIDE := benchmarks doctor interop laboratory processes relay screen timing users wire __pycache__
+# bore/wire and bore/users import only Python's own library, bore/timing that and Twisted, whose lowest version is used;
+# bore/handover, bore/logs, bore/server, bore/streams and bore/system also declare interfaces, as all others do. Of a
+# cluster, only the engines depend on packages.
+ASIDE := benchmarks cluster doctor handover interop laboratory logs processes relay screen server streams system timing \
+    users wire __pycache__
 LOWEST := $(filter-out $(ASIDE:%=tests/%/),$(wildcard tests/*/)) \
-    tests/relay/test_encrypted.py $(addprefix tests/processes/test_,bore.py lanes.py sessions.py tls.py twistd.py)
+    $(wildcard tests/cluster/test_etcd*.py tests/cluster/test_redis*.py) tests/relay/test_encrypted.py \
+    $(addprefix tests/processes/test_,bore.py sessions.py tls.py twistd.py)
 
 lowest: $(BIN)/python
 	@$(BIN)/python .ci/declared.py lowest > $(VENV)/lowest.txt
@@ -69,8 +73,9 @@ stress: $(VENV)/installed-test
 	    tests/processes/test_hostiledoorway.py tests/processes/test_workeragreement.py tests/status/test_agreement.py \
 	    tests/test_reloads.py tests/server/test_usertiming.py tests/laboratory/test_upgrades.py \
 	    tests/processes/test_burst.py
-	@BORE_EXAMPLES=500 $(BIN)/python -m pytest -q -n 2 --dist loadscope --timeout 600 tests/wire tests/tls/test_oddcertificates.py \
-	    tests/tls/test_knownservers.py tests/relay/test_lanehostile.py tests/cluster/test_model.py
+	@BORE_EXAMPLES=500 $(BIN)/python -m pytest -q -n 2 --dist loadscope --timeout 600 tests/wire \
+	    tests/tls/test_oddcertificates.py tests/tls/test_knownservers.py tests/relay/test_lanehostile.py \
+	    tests/cluster/test_model.py
 
 fuzz: $(VENV)/installed-fuzz
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
