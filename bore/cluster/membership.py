@@ -267,8 +267,10 @@ class Membership:
         """Give back what was left, end members that are silent, and the recovery when it has lasted for long enough."""
         if self._settled:
             self._giveBack()
+        began = self._now()
         for node in self.neighbours.silent():
-            await self._engine.void(node.member, node.beat)
+            if self._now() - began < BEAT:  # the others have time: a beat has not
+                await self._engine.void(node.member, node.beat)
         if self.recovering and self._now() - self._since >= self.neighbours.longest:
             await self._engine.recovered(self._incarnation)
 

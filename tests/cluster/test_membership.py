@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from bore.cluster.engine import MAX_NUMBER
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from bore.cluster.engine import MAX_NUMBER, Node
 from bore.cluster.neighbours import AWAY, MARGIN
 from bore.server.users import User
 from bore.wire.errors import ClusterAway, PortInUse, TooManyTunnelsOfUser
 from bore.wire.token import digest
-from tests.cluster.clustercase import TTL, ClusterCase, FakeNode
+from tests.cluster.clustercase import TTL, ClusterCase, FakeNode, FaultyEngine
 
 KEY, OTHER_KEY = "1" * 32, "2" * 32
+
+
+class SlowEngine(FaultyEngine):
+    """An engine that takes its time to remove a member."""
+
+    def void(self, member: str, beat: int) -> Deferred[None]:
+        return deferLater(self._clock, 2.5).addCallback(lambda _: FaultyEngine.void(self, member, beat))
 
 
 class BeatTests(ClusterCase):
@@ -45,6 +55,18 @@ class BeatTests(ClusterCase):
         self.pass_(TTL + MARGIN - AWAY - 3)
         self.assertEqual([node.member for node in one.membership.neighbours.all()], [member])
         self.pass_(4)
+        self.assertEqual(one.membership.neighbours.all(), [])
+
+    def test_manyThatAreSilentDoNotKeepItFromBeating(self) -> None:
+        one = FakeNode(self.clock, self.store, "one", makeEngine=SlowEngine)
+        self.nodes.append(one)
+        one.membership.start()
+        for number in range(1, 9):
+            self.store.enter(Node(f"dead{number}/1", 1, number, "tls://192.0.2.1", "up", 0, "1.0", TTL))
+        for _ in range(TTL // 4 + 20):
+            one.engine.calls.clear()
+            self.pass_(4)
+            self.assertIn("beat", one.engine.calls)
         self.assertEqual(one.membership.neighbours.all(), [])
 
     def test_theNumberChangesIfAnotherNodeHasIt(self) -> None:
