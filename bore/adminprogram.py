@@ -98,6 +98,8 @@ def _noUpgrade(status: Part) -> str:
     """Say why this program has no upgrade; empty: it has one."""
     if status.text("program") == "client":
         return "a client has no upgrade: SIGUSR2 has a new process take over from it"
+    if status.part("cluster").text("node"):
+        return "a node of a cluster has no upgrade: stop it and start the new one, one node after the other"
     if not status.parts("workers"):
         return (
             "this server has no workers, and so no upgrade: start the new one with --take-over beside it, or restart "

@@ -161,7 +161,7 @@ class PagesTests(SynchronousTestCase):
             "nodes": [],
         }
         page = text(serverPage(Part({**SERVER, "cluster": well}), View(80, NOW)))
-        self.assertIn("cluster       node node1, no new tunnels yet\n", page)
+        self.assertIn("cluster       node node1, no new tunnels yet, as the engine is new or empty\n", page)
 
     def test_aServerWithWorkers(self) -> None:
         tunnel, *_ = tunnelsOf(SERVER)

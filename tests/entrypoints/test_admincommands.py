@@ -17,6 +17,7 @@ from bore.admin.ask import NoAnswer
 from bore.admin.command import AdminCommand
 from bore.commandline import UsageError
 from bore.options.admincommands import adminCommand
+from tests.admin.clusternode import NODE
 from tests.admin.commands import CommandCase
 from tests.admin.program import CLIENT, SERVER, VISITORS, FakeProgram
 
@@ -206,6 +207,13 @@ class OrderTests(ProgramCase):
         _, _, error = self.bore("upgrade", "--socket", str(self.folder / "client-4712.sock"))
         self.assertIn("bore upgrade: a client has no upgrade: ", error)
         self.assertNotIn("/upgrade", [each[1] for each in (*server.asked, *client.asked)])
+
+    def test_aNodeOfAClusterIsStartedAgainForAnUpgrade(self) -> None:
+        node = self.program(answers={"GET /status": {**SERVER, **NODE}})
+        _, _, error = self.bore("upgrade")
+        self.assertEqual(error, "bore upgrade: a node of a cluster has no upgrade: stop it and start the new one, one "
+                                "node after the other\n")  # fmt: skip
+        self.assertNotIn("/upgrade", [each[1] for each in node.asked])
 
     def test_whatTheProgramRefusesIsAnError(self) -> None:
         self.program(answers={"POST /kick": (404, {"error": "there is no user 'bob'"})})
