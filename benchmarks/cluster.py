@@ -38,7 +38,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (default: 3)")
     parser.add_argument("--seconds", type=int, default=2, help="visitors: how long each load lasts (default: 2)")
     parser.add_argument("--tunnels", type=int, default=10_000, help="tunnels: how many there are (default: 10000)")
-    parser.add_argument("--ports", type=int, default=60_000, help="ports: how many are opened (default: 60000)")
+    parser.add_argument(
+        "--ports",
+        type=int,
+        default=60_000,
+        help="ports: how many are opened (default: 60000, or as many as a process may have)",
+    )
     found = parser.parse_args()
     for name in ("rounds", "seconds", "tunnels", "ports"):
         if getattr(found, name) < 1:

@@ -57,21 +57,20 @@ def measurePorts(ports: int, descriptors: int) -> dict[str, float]:
     """
     Have two nodes listen on many ports.
 
-    :param ports: how many, rounded down to thousands.
-    :param descriptors: how many a process may have.
+    :param ports: how many, at most: as many thousands as a process may have descriptors.
+    :param descriptors: how many that are.
     :raises BenchmarkError: if that cannot be done.
     """
-    sessions = ports // idletunnels.FullSession.tunnels
-    ports = sessions * idletunnels.FullSession.tunnels
-    if descriptors < ports + _OTHERS:
-        raise BenchmarkError(f"a process may have {descriptors} descriptors here (ulimit -Hn): ask for fewer --ports")
+    sessions = min(ports, descriptors - _OTHERS) // idletunnels.FullSession.tunnels
+    if sessions < 1:
+        raise BenchmarkError("give at least a thousand --ports, and allow as many descriptors (ulimit -Hn)")
     with Programs() as programs:
         cluster = Cluster(programs, loopbackHost(0, 1), len(_ROLES))
-        return _open(programs, cluster, sessions, ports)
+        return _open(programs, cluster, sessions)
 
 
-def _open(programs: Programs, cluster: Cluster, sessions: int, ports: int) -> dict[str, float]:
-    nodes = cluster.nodes
+def _open(programs: Programs, cluster: Cluster, sessions: int) -> dict[str, float]:
+    nodes, ports = cluster.nodes, sessions * idletunnels.FullSession.tunnels
     slab, memory, cpu = (
         _slab(),
         [_memory(node) for node in nodes],
@@ -89,7 +88,11 @@ def _open(programs: Programs, cluster: Cluster, sessions: int, ports: int) -> di
     used = [measure.runTime(node.processes()) - before for node, before in zip(nodes, cpu, strict=True)]
     slab = (_slab() - slab) / len(nodes)
     atRest = _cpuAtRest(nodes)
-    found = {"kernel memory per port, KiB": slab * 1024 / ports, "kernel memory of a node, MiB": slab}
+    found = {
+        "ports": float(ports),
+        "kernel memory per port, KiB": slab * 1024 / ports,
+        "kernel memory of a node, MiB": slab,
+    }
     for n, role in enumerate(_ROLES):
         more = _memory(nodes[n]) - memory[n]
         found |= {

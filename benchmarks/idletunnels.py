@@ -17,6 +17,10 @@ READY: Final = "all tunnels are open"
 _AT_ONCE: Final = 20
 
 
+#: Asks for a tunnel, by the client's number for it.
+_OPEN: Final = b'{"Open":{"tunnel":%d,"port":0,"resume":null}}\0'
+
+
 class IdleTunnel(asyncio.Protocol):
     """
     A session with one tunnel (docs/protocol.rst).
@@ -67,7 +71,7 @@ class IdleTunnel(asyncio.Protocol):
 class ExtendedTunnel(IdleTunnel):
     """The same in the extension of the protocol, where heartbeats are rare, and answered."""
 
-    _request = b'{"Hello":0} \0{"Open":{"tunnel":1,"port":0,"resume":null}}\0'
+    _request = b'{"Hello":0} \0' + _OPEN % 1
     _answer = "Opened"
 
     def _beat(self) -> None:
@@ -83,20 +87,21 @@ class FullSession(ExtendedTunnel):
     #: Those of twenty sessions are opened by turns.
     patience = 120.0
 
-    _request = b'{"Hello":0} \0' + b"".join(
-        b'{"Open":{"tunnel":%d,"port":0,"resume":null}}\0' % n for n in range(1, tunnels + 1)
-    )
+    _request = b'{"Hello":0} \0' + b"".join(_OPEN % number for number in range(1, tunnels + 1))
 
     def __init__(self) -> None:
         super().__init__()
-        self._missing = self.tunnels
+        self._missing = self._last = self.tunnels
 
     def _follow(self, message: object) -> None:
-        if isinstance(message, dict) and self._answer in message:
-            self._missing -= 1
-            if self._missing:
-                return
-        super()._follow(message)
+        match message:
+            case {"Opened": _} if self._missing > 1:
+                self._missing -= 1
+            case {"Refused": {"tunnel": _, "retry": True}}:  # a node that has much to do may be late
+                self._last += 1
+                self._transport.write(_OPEN % self._last)
+            case _:
+                super()._follow(message)
 
 
 def trustful() -> ssl.SSLContext:

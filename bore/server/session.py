@@ -50,10 +50,6 @@ from bore.wire.values import value
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
 CLAIM_TIMEOUT: Final = 2.5
 
-#: How many tunnels of a client are asked for at the same time, where that takes time, as in a cluster. If all thousand
-#: were, the last ones would be late, given up, and asked for again.
-_AT_ONCE: Final = 32
-
 _FAULT: Final = "the server failed to open the tunnel, and its log has the reason"
 _TOO_MANY: Final = f"{TooManyInSession.text}: it may have {MAX_TUNNELS}, and a second client as many"
 
@@ -164,7 +160,6 @@ class Session:
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
         self._inTurn: dict[int, Claim] = {}  # those that nobody was asked for yet
-        self._asking: IDelayedCall | None = None
         self._lanes = (
             context.pools.make(login.user, login.peer, self.nextVisitor, self._owns) if connection.extended else None
         )
@@ -234,8 +229,7 @@ class Session:
             return
         claim = self._claims[number] = Claim(self, address, token, rules, self._connection.extended, key)
         self._inTurn[number] = claim
-        if self._asking is None:
-            self._askNext()
+        self._context.tunnels.claims.wait(self)
 
     def giveBack(self, number: int) -> None:
         """The client gives a tunnel back, or does not wait for it any more."""
@@ -377,14 +371,14 @@ class Session:
         self.lost(Loss.NO_ANSWER)
         self._connection.end(NoAnswer())
 
-    def _askNext(self) -> None:
-        """Ask for the tunnels whose turn it is. The time of the others does not run yet."""
-        self._asking = None
-        while self._inTurn and len(self._timers) < _AT_ONCE:
-            number = next(iter(self._inTurn))
-            self._claim(number, self._inTurn.pop(number))
-            if number in self._claims:
-                self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
+    def askNext(self) -> bool:
+        """See :class:`~bore.server.claimturns.Asking`. The time of those that wait does not run yet."""
+        number = next(iter(self._inTurn))
+        self._claim(number, self._inTurn.pop(number))
+        if number in self._claims:
+            self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
+            self._context.tunnels.claims.begun()
+        return bool(self._inTurn)
 
     def _claim(self, number: int, claim: Claim) -> None:
         """Ask for a tunnel."""
@@ -441,12 +435,12 @@ class Session:
     def _settle(self, number: int) -> Claim:
         """A claim has been answered."""
         timer = self._timers.pop(number, None)
-        if timer is not None and timer.active():
-            timer.cancel()
-        self._inTurn.pop(number, None)
-        if self._inTurn and self._asking is None and not self.over:
-            # Not from within the answer: that may come at once, and there may be a thousand.
-            self._asking = self._context.reactor.callLater(0, self._askNext)
+        if timer is not None:
+            if timer.active():
+                timer.cancel()
+            self._context.tunnels.claims.ended()
+        if self._inTurn.pop(number, None) and not self._inTurn:
+            self._context.tunnels.claims.leave(self)
         return self._claims.pop(number)
 
     def _end(self, outcome: Outcome) -> list[Tunnel]:
@@ -459,9 +453,6 @@ class Session:
         self.over = True
         for number in list(self._claims):
             self._context.tunnels.abandon(self._settle(number), outcome)
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
         self._heartbeats.stop()
         if self._lanes is not None:
             lanes, self._lanes = self._lanes, None

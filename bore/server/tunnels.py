@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from bore.events import Sink
 from bore.events.server import Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost, TunnelUsed
 from bore.server.claim import Claim, Outcome
+from bore.server.claimturns import ClaimTurns
 from bore.server.custody import Abandoned, Custody, Opened, OpenPlace, Waiting, Wish
 from bore.server.entrances import Entrances
 from bore.server.settings import ServerSettings
@@ -38,6 +39,7 @@ class Tunnels:
     :param unaccepted: the visitors that wait for a client.
     :param entrances: makes what visitors come in by.
     :param users: the limits of each user; None: there are none.
+    :ivar claims: the turns of the sessions that ask for tunnels.
     :ivar closed: what the tunnels that were closed were used for, and are until their last visitor has left.
     """
 
@@ -62,6 +64,7 @@ class Tunnels:
         self._byAddress: dict[PublicAddress, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
         self._departing: Deadlines[Tunnel, None] | None = None
+        self.claims = ClaimTurns(clock)
         self.closed = Usage()
 
     def apply(self, settings: ServerSettings) -> None:

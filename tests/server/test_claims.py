@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from bore.server.claimturns import AT_ONCE
 from bore.server.control import ControlProtocol
 from bore.server.session import CLAIM_TIMEOUT
 from bore.server.settings import Bounds
@@ -59,37 +60,51 @@ class AnswerTests(ClaimCase):
             self.assertEqual(self.refusal(transport), "port-in-use")
         self.assertNothingIsLeft()
 
-    def openForty(self) -> tuple[ControlProtocol, FakeTransport]:
-        """A client asks for forty tunnels, as fast as its messages are read."""
+    def openMany(self) -> tuple[ControlProtocol, FakeTransport]:
+        """A client asks for eight tunnels more than may be asked for at once, as fast as its messages are read."""
         protocol, transport = self.begin()
-        for number in range(1, 41):
+        for number in range(1, AT_ONCE + 9):
             protocol.dataReceived(encode(Open(number, 0)))
             self.reactor.advance(0)
         return protocol, transport
 
-    def test_manyOfOneClientAreAskedForByTurns(self) -> None:
-        protocol, transport = self.openForty()
-        self.assertEqual(len(self.registry.answers), 32)
-        self.reactor.advance(CLAIM_TIMEOUT - 0.1)
-        for left in (32, 32, 32, 32, 32, 32, 32, 32, 31):
-            self.registry.answer()
-            self.reactor.advance(0)
-            self.assertEqual(len(self.registry.answers), left)
-        self.reactor.advance(0.2)  # the last eight have time
+    def answerAll(self) -> None:
         while self.registry.answers:
             self.registry.answer()
+            self.reactor.advance(0)
+
+    def test_manyAreAskedForByTurns(self) -> None:
+        protocol, transport = self.openMany()
+        self.reactor.advance(CLAIM_TIMEOUT - 0.1)
+        for left in (AT_ONCE,) * 9 + (AT_ONCE - 1,):
+            self.assertEqual(len(self.registry.answers), left)
+            self.registry.answer()
+            self.reactor.advance(0)
+        self.reactor.advance(0.2)  # too late for the first ones; the last eight have time
+        self.answerAll()
         kinds = [type(each) for each in self.said(transport)]
-        self.assertEqual((kinds.count(Opened), kinds.count(Refused)), (17, 23))
+        self.assertEqual((kinds.count(Opened), kinds.count(Refused)), (18, AT_ONCE - 10))
         protocol.refuse(ShuttingDown())
         self.assertNothingIsLeft()
 
+    def test_aClientWithOneTunnelDoesNotWaitForAllOfAnother(self) -> None:
+        many, _ = self.openMany()
+        single, transport = self.claim(port=0)
+        for _ in range(2):
+            self.registry.answer()
+            self.reactor.advance(0)
+        del self.registry.answers[:-1]
+        self.answerAll()
+        self.assertEqual([type(each) for each in self.said(transport)], [Opened])
+        for protocol in (many, single):
+            protocol.refuse(ShuttingDown())
+
     def test_thoseWhoseTurnHasNotComeEndWithTheirSession(self) -> None:
-        protocol, _ = self.openForty()
-        protocol.dataReceived(encode(Close(40)))
+        protocol, _ = self.openMany()
+        protocol.dataReceived(encode(Close(AT_ONCE + 8)))
         self.registry.answer()
         self.lose(protocol)
-        while self.registry.answers:
-            self.registry.answer()
+        self.answerAll()
         self.reactor.advance(self.lease + 1)
         self.assertNothingIsLeft()
 
