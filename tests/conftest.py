@@ -77,7 +77,7 @@ FORBIDDEN: Final = {
 
 #: The part of a run in which the classes of some folders are begun, spread evenly: they wait more than they use the
 #: processor, and at the end nothing else would use it meanwhile.
-BEGUN: Final = {"laboratory": 0.7, "processes": 0.9, "interop": 0.8, "doctor": 0.9, "cluster": 0.9}
+BEGUN: Final = {"laboratory": 0.7, "processes": 0.9, "interop": 0.8, "doctor": 0.9, "cluster": 0.8, "relay": 0.8}
 
 #: How long a test that runs the reactor may take, in seconds. pytest-timeout cannot end these: the reactor logs what a
 #: signal's handler raises, and goes on. setup.cfg has the time limit of all others.
