@@ -116,8 +116,13 @@ class ClusterRegistry:
             self.lost([address])
 
     def mayServe(self, address: PublicAddress) -> bool:
-        """Whether new visitors of an address may be served here now: not if it may have another owner meanwhile."""
-        return not (isinstance(address, int) and self.isHere(address)) or self._membership.acting
+        """
+        Whether new visitors of an address may be served here now: not if it may have another owner meanwhile. If they
+        are passed on, others decide.
+        """
+        if not isinstance(address, int):
+            return True
+        return self._membership.acting if self.isHere(address) else not self._local.isTaken(address)
 
     # The registry of the server.
 

@@ -57,6 +57,15 @@ class LendingTests(ClusterCase):
         self.pass_(1)
         self.assertEqual(self.owners(), 1)
 
+    def test_whatIsLostIsNotServedAlsoIfItsTunnelCouldNotBeEnded(self) -> None:
+        registry = self.two.registry
+        self.assertTrue(registry.mayServe(PORT))
+        registry.ended = lambda address: None
+        registry.lost([PORT])
+        self.assertFalse(registry.mayServe(PORT))
+        self.assertTrue(registry.mayServe(PORT + 1), "nobody has it here")
+        self.two.release(PORT)
+
     def test_aLaterEpochAtAnotherNodeEndsIt(self) -> None:
         self.one.registry.supersede(PORT, 2)
         self.assertEqual(self.one.registry.epochOf(PORT), 0)
