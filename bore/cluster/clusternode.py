@@ -21,6 +21,9 @@ from bore.wire.secret import Secret
 #: How long a node that stops waits for its clients to be at other nodes, in seconds: they come there within a second.
 _MOVE_TIMEOUT: Final = 3.0
 
+#: How long a visitor may take to arrive at another node, in seconds: until then there has to be a session with it.
+_ARRIVE: Final = 0.3
+
 #: How often it looks whether they are, in seconds.
 _LOOK: Final = 0.05
 
@@ -95,6 +98,9 @@ class ClusterNode:
             await self._wait(lambda: all(tunnel.owner is not None for tunnel in server.tunnels.all()), until)
         self.others.withdraw()
         if places:
+            await self._wait(lambda: not len(server.unaccepted), until)
+            self.others.forwards.closeEntrances()
+            await deferLater(self._reactor, _ARRIVE)
             await self._wait(lambda: not len(server.unaccepted), until)
         await self.others.stop()
 

@@ -64,6 +64,12 @@ class Forwards(Tunnels):
             self._withdrawn.take(tunnel)
             self._withdrawn.add(tunnel, None)
 
+    def closeEntrances(self) -> None:
+        """Let no visitors in any more, and have no further tunnels; :meth:`closeAll` follows."""
+        self.offers.stop()
+        for tunnel in self.all():
+            tunnel.closeEntrance()
+
     def closeAll(self) -> None:
         """See :meth:`~bore.server.tunnels.Tunnels.closeAll`."""
         self.offers.stop()

@@ -268,6 +268,10 @@ class Tunnel:
             return visitor
         return None
 
+    def closeEntrance(self) -> None:
+        """Let no visitors in any more; those that are here stay, and :meth:`close` follows."""
+        self._entrance.close()
+
     def close(self) -> None:
         """Give the public address back, and close the visitors that wait. Those that are served stay."""
         self.owner = None
