@@ -212,7 +212,7 @@ class Membership:
             self._extend()
         if self.neighbours.take(beaten.nodes, self.member, beaten.incarnation, now):
             self.changed()
-        self.reports.sees(self.neighbours.hasName(), self.neighbours.hasOtherTtl())
+        self.reports.sees(self.neighbours.hasTwin(self._advertise), self.neighbours.hasOtherTtl())
         return True
 
     def _entry(self, member: str) -> Node:

@@ -91,9 +91,15 @@ class Neighbours:
         seen = self._seen.get(member)
         return seen is None or self._now - seen.since >= AWAY
 
-    def hasName(self) -> bool:
-        """Whether another node that runs has the name of this one. The entry of an earlier run does not beat."""
-        return any(seen.beats and seen.node.name == self._name for seen in self._seen.values())
+    def hasTwin(self, advertise: str) -> bool:
+        """
+        Whether another node that runs has the name of this one, or its address. The entry of an earlier run does not
+        beat.
+        """
+        return any(
+            seen.beats and (seen.node.name == self._name or seen.node.advertise == advertise)
+            for seen in self._seen.values()
+        )
 
     def hasOtherTtl(self) -> bool:
         """Whether another node has another time to live."""

@@ -67,7 +67,7 @@ class Reports:
         """
         The engine has told of the other nodes.
 
-        :param another: whether one that runs has the same name.
+        :param another: whether one that runs has the same name or address.
         :param otherTtl: whether one has another time to live.
         """
         if another and not self._another:

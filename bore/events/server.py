@@ -149,7 +149,7 @@ class ClusterJoined(Event):
 @value
 class NodeNameTaken(Event):
     """
-    Another node of the cluster, which runs, has the name of this one.
+    Another node of the cluster, which runs, has the name of this one, or the address that it advertises.
 
     :ivar name: the name.
     """

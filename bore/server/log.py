@@ -65,7 +65,8 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.ClusterJoined: (LogLevel.info, "node {name} of the cluster; other nodes: {others}"),
     facts.NodeNameTaken: (
         LogLevel.error,
-        "another node of the cluster is called {name}, too: give each node a --node of its own",
+        "another node of the cluster is called {name}, too, or has its address: "
+        "give each node a --node and an --advertise of its own",
     ),
     facts.ClusterTtlDiffers: (
         LogLevel.error,

@@ -74,6 +74,7 @@ class FakeNode:
     :param rate: how fast its clock is.
     :param ttl: the time to live of members.
     :param makeEngine: makes its engine.
+    :param advertise: where it is reached; empty: where its name says.
     :ivar offset: see above; a clock that stands still falls behind.
     :ivar timeOfDay: the time of day, in seconds.
     :ivar has: its tunnels.
@@ -90,13 +91,14 @@ class FakeNode:
         rate: float = 1,
         ttl: float = TTL,
         makeEngine: Callable[[Clock, MemoryStore], FaultyEngine] = FaultyEngine,
+        advertise: str = "",
     ) -> None:
         self.clock = Clock()
         self._real = clock
         self.offset = offset
         self.rate = rate
         self.engine = makeEngine(self.clock, store)
-        advertise = f"tls://{name}.example.com:7835"
+        advertise = advertise or f"tls://{name}.example.com:7835"
         now = self.seconds
         self.timeOfDay = 0.0  # it stands still: the other clock decides
         self.membership = Membership(self.clock, self.engine, name, advertise, "1.0", ttl, now, lambda: self.timeOfDay)

@@ -58,6 +58,17 @@ class ReportTests(ClusterCase):
         for node in (first, second):
             self.assertEqual(node.events.count(NodeNameTaken("one")), 1)
 
+    def test_twoNodesWithOneAddressAreReportedOnceAtEach(self) -> None:
+        first, second = (
+            self.node("one"),
+            FakeNode(self.clock, self.store, "two", advertise="tls://one.example.com:7835"),
+        )
+        self.nodes.append(second)
+        second.membership.start()
+        self.pass_(10)
+        self.assertEqual(first.events.count(NodeNameTaken("one")), 1)
+        self.assertEqual(second.events.count(NodeNameTaken("two")), 1)
+
     def test_anEarlierRunOfANodeIsNotAnotherNode(self) -> None:
         self.stopped.add(self.node("one"))
         again = self.node("one")
