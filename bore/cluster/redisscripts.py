@@ -148,15 +148,9 @@ if record and (record.key ~= key or record.user ~= user) then
     return answer({no = 'taken', record = cjson.encode(record)})
 end
 if not record then
-    local first, past = '[' .. user .. '/', '(' .. user .. '0'
-    if limit and redis.call('ZLEXCOUNT', users, first, past) >= limit then
-        local others = 0
-        for _, each in ipairs(redis.call('ZRANGEBYLEX', users, first, past)) do
-            local other = string.match(each, '[^/]*$')
-            if other ~= address and hasMembers(recordOf(other)) then others = others + 1 end
-        end
-        if others >= limit then return answer({no = 'limit'}) end
-    end
+    local count = limit and redis.call('ZLEXCOUNT', users, '[' .. user .. '/', '(' .. user .. '0')
+    if before and before.user == user then count = count and count - 1 end
+    if limit and count >= limit then return answer({no = 'limit'}) end
     if before then endRecord(address, before) end
     local epoch = redis.call('HINCRBY', store, 'epoch', 1)
     record = {address = tonumber(address), epoch = epoch, key = key, user = user, members = {}, firm = true}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import ClassVar, cast
 from unittest import skipUnless
 
 from twisted.internet import reactor
 
-from bore.cluster.engine import Engine
+from bore.cluster.engine import Engine, UserLimit
 from bore.cluster.redis import RedisEngine
 from bore.cluster.url import parseEngineUrl
 from bore.streams.reactor import IReactor
-from tests.cluster.enginecontract import EngineContract
+from tests.cluster.enginecontract import EngineContract, wanted
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
 
 _prefixes = count()
@@ -45,3 +46,12 @@ class RedisContractTests(EngineContract):
 
     async def lose(self) -> None:
         self.server.command("FLUSHALL")
+
+    async def test_theLimitOfAUserIsHeldWithoutReadingItsRecords(self) -> None:
+        await self.entered("one/1")
+        for address in range(2001, 2041):
+            await self.engine.grant(wanted("one/1", address, user="bob", limit=40))
+        self.server.command("CONFIG", "RESETSTAT")
+        await self.assertFailure(self.engine.grant(wanted("one/1", 3000, user="bob", limit=40)), UserLimit)
+        reads = re.search(r"cmdstat_hget:calls=(\d+)", self.server.command("INFO", "commandstats"))
+        self.assertLess(0 if reads is None else int(reads[1]), 10)
