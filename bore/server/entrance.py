@@ -49,5 +49,8 @@ class Entrance(Protocol):
     def release(self) -> None:
         """Bring no visitors any more, and have another entrance bring them: the kernel holds those that come."""
 
+    def finish(self) -> None:
+        """Bring the visitors that wait in the kernel already, and then give the public address back."""
+
     def close(self) -> None:
         """Give the public address back. May be called before the entrance was opened."""

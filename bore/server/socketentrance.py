@@ -49,6 +49,12 @@ class SocketEntrance:
             self._listener.release()
             self._listener = None
 
+    def finish(self) -> None:
+        """See Entrance."""
+        if self._listener is not None:
+            self._listener.doRead()
+        self.close()
+
     def close(self) -> None:
         """See Entrance. Visitors that were not accepted are reset by the kernel."""
         self._place.leave()

@@ -270,7 +270,7 @@ class Tunnel:
 
     def closeEntrance(self) -> None:
         """Let no visitors in any more; those that are here stay, and :meth:`close` follows."""
-        self._entrance.close()
+        self._entrance.finish()
 
     def close(self) -> None:
         """Give the public address back, and close the visitors that wait. Those that are served stay."""

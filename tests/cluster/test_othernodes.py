@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from typing import cast
 
 from twisted.internet import reactor
@@ -87,6 +89,18 @@ class TwoNodesTests(NodesCase):
         await self.clientAt(here)
         await self.met()
         self.assertEqual([await visit.take(5) for visit in waiting], [b"here\n"] * 3)
+
+    async def test_visitorsThatHaveConnectedArePassedOnWhenTheNodeIsAboutToStop(self) -> None:
+        here, there = self.nodes
+        await self.met()
+        await self.clientAt(here)
+        await self.eventually(lambda: self.forwards(there))
+        with socket.create_connection((there.host, self.port)) as visitor:  # nobody has accepted it yet
+            there.others.forwards.closeEntrances()
+            self.assertRaises(ConnectionRefusedError, socket.create_connection, (there.host, self.port))
+            visitor.setblocking(False)
+            await self.eventually(lambda: select.select([visitor], [], [], 0)[0])
+            self.assertEqual(visitor.recv(5), b"here\n")
 
     async def test_anAddressThatNoNodeOffersIsKeptForALease(self) -> None:
         here, there = self.nodes

@@ -54,6 +54,9 @@ class NameEntrance:
     def release(self) -> None:
         self.steps.append("release")
 
+    def finish(self) -> None:
+        self.close()
+
     def close(self) -> None:
         self.steps.append("close")
 
