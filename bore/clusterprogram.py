@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 
@@ -22,6 +22,11 @@ from bore.system.clock import sinceBoot
 
 if TYPE_CHECKING:
     from bore.status.report import ClusterReport
+
+
+#: How long a node that stops passes visitors on at least, in seconds. /readyz is 503 meanwhile, so that balancers send
+#: none any more when its ports are closed.
+_LINGER: Final = 2.0
 
 
 class NodeService(ServerService):
@@ -49,6 +54,11 @@ class NodeService(ServerService):
         node.attach(self)
 
     @property
+    def state(self) -> str:
+        """See :attr:`bore.server.core.ServerCore.state`."""
+        return "draining" if self.node.leaves and self.running else super().state
+
+    @property
     def joined(self) -> bool:
         """Whether it has joined its cluster."""
         return self.node.membership.reports.joined
@@ -69,7 +79,7 @@ class NodeService(ServerService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self.node.leave()
+        await self.node.leave(_LINGER)
         await ServerService.stopService(self)
         await self.node.depart()
 

@@ -77,20 +77,26 @@ class ClusterNode:
         self._changed()
         self.membership.start()
 
-    def leave(self) -> Deferred[None]:
+    def leave(self, linger: float = 0.0) -> Deferred[None]:
         """
         Have the clients go to other nodes, as this one stops, and then the visitors that wait. Those that come
         meanwhile are passed on. Clients of the base protocol stay.
 
-        :returns: fires when there are no sessions with other nodes any more, _MOVE_TIMEOUT later at most.
+        :param linger: how long visitors are passed on at least, if there are other nodes, in seconds.
+        :returns: fires when there are no sessions with other nodes any more, _MOVE_TIMEOUT and linger later at most.
         """
-        return Deferred.fromCoroutine(self._leave())
+        return Deferred.fromCoroutine(self._leave(linger))
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it has begun to leave."""
+        return self.membership.state == "draining"
 
     def depart(self) -> Deferred[None]:
         """Leave the cluster, as the server has stopped."""
         return self.membership.stop()
 
-    async def _leave(self) -> None:
+    async def _leave(self, linger: float) -> None:
         server, places = self._core.server, self._places()
         self.membership.state = "draining"
         until = self._reactor.seconds() + _MOVE_TIMEOUT
@@ -99,9 +105,10 @@ class ClusterNode:
         self.others.withdraw()
         if places:
             await self._wait(lambda: not len(server.unaccepted), until)
+            await deferLater(self._reactor, linger)
             self.others.forwards.closeEntrances()
             await deferLater(self._reactor, _ARRIVE)
-            await self._wait(lambda: not len(server.unaccepted), until)
+            await self._wait(lambda: not len(server.unaccepted), until + linger)
         await self.others.stop()
 
     async def _wait(self, condition: Callable[[], bool], until: float) -> None:

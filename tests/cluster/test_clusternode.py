@@ -161,6 +161,17 @@ class ClusterNodeTests(ClusterNodeCase):
         self.assertEqual(len(self.owners() - {"a"}), 1, "the client is at another node")
         await self.assertPageAt(second, third)
 
+    async def test_aNodeThatStopsPassesVisitorsOnUntilBalancersKnow(self) -> None:
+        await self.met()
+        first = self.members[0]
+        await self.clientAt(first)
+        await self.isEverywhere()
+        leaving = first.node.leave(linger=2)
+        self.assertTrue(first.node.leaves)
+        await self.eventually(lambda: self.owners() > {"a"})
+        await self.assertPageAt(*self.members)
+        await leaving
+
     async def test_aFormerRunOfANodeIsNotAnotherNode(self) -> None:
         first = self.members[0]
         for name in ("a", "former-name"):
