@@ -36,7 +36,7 @@ class ClusterProgramTests(TakeOverCase):
         words = ["--tls", "--cluster", f"redis://127.0.0.1:{port}", "--cluster-key", str(self.key), "--node", "one"]
         place = ["--advertise", f"tls://127.0.0.1:{freePort()}", "--status-port", "0", "--cluster-ttl", "15"]
         server = self.begin(*words, *place)
-        server.waitFor("tunnels go on for 0 s, new ones are refused")
+        server.waitFor("cannot be used: connection refused; no tunnel is opened")
         self.assertEqual(self.get(server, "/readyz"), 503)
         redis = RedisServer(port=port)
         self.addCleanup(redis.kill)
