@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 
 from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import Metric
@@ -18,7 +19,7 @@ from bore.status.exposition import SLICE, metricsRoute, slices
 from bore.status.history import History
 from bore.status.metrics import ofProcess
 from bore.status.questions import Question
-from bore.status.report import eventCounts
+from bore.status.report import ClusterReport, eventCounts
 from bore.status.servermetrics import ServerMetrics
 from tests.status import reports
 from tests.status.test_history import example
@@ -30,8 +31,9 @@ OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
 
 
 def both() -> tuple[list[Metric], list[Metric]]:
-    """The metrics of a server and of a client."""
-    return list(ServerMetrics()(WITH_WORKERS)), list(ClientMetrics()(CLIENT))
+    """The metrics of a server, which has workers and is a node of a cluster, and of a client."""
+    server = replace(WITH_WORKERS, cluster=ClusterReport("node1", "acting", None, False, []))
+    return list(ServerMetrics()(server)), list(ClientMetrics()(CLIENT))
 
 
 class ExpositionTests(MetricsCase):
@@ -82,7 +84,7 @@ class ExpositionTests(MetricsCase):
         for metrics in both():
             self.assertEqual(len({metric.name for metric in metrics}), len(metrics))
             for metric in metrics:
-                self.assertRegex(metric.name, r"^txbore_(server|client|build)(_[a-z]+)*$")
+                self.assertRegex(metric.name, r"^txbore_(server|client|cluster|build)(_[a-z]+)*$")
                 self.assertTrue(metric.documentation.endswith("."), metric.name)
                 for sample in metric.samples:
                     self.assertEqual(sample.name.endswith("_total"), metric.type == "counter", sample.name)
