@@ -183,8 +183,11 @@ class ControlProtocol(Protocol):
 
     @property
     def inCluster(self) -> bool:
-        """Whether the server is a node of a cluster, as far as it has answered."""
-        return bool(self._agreed.here)
+        """
+        Whether the server is a node of a cluster, as far as it has answered. A node says so inside TLS alone: who says
+        it on a plain connection may want the keys of tunnels.
+        """
+        return bool(self._agreed.here) and self._link.settings.tls is not None
 
     def open(
         self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules, key: str | None = None

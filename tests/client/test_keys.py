@@ -20,6 +20,10 @@ NODE = "tls://node1.example.com:7000"
 class KeyTests(ManyCase):
     """What a node is asked for."""
 
+    def setUp(self) -> None:
+        self.make("example.com", tls=ClientTls())
+        self.servers.current.judged(KNOWN)
+
     def asks(self, here: str = "") -> list[ExtendedClientMessage]:
         """What the client asks for in a session."""
         protocol, transport = self.connect()
@@ -38,6 +42,10 @@ class KeyTests(ManyCase):
     def test_aServerWithoutAClusterIsSentNone(self) -> None:
         self.asks(here=NODE)
         self.assertEqual({each.key for each in self.asks() if isinstance(each, Open)}, {None})
+
+    def test_onAPlainConnectionNoneIsSentWhateverItsServerSays(self) -> None:
+        self.make("example.com")
+        self.assertEqual({each.key for each in self.asks(here=NODE) if isinstance(each, Open)}, {None})
 
     def test_theKeyIsRememberedWithThePort(self) -> None:
         tunnel = self.tunnels[0]
