@@ -7,6 +7,7 @@ itself. It may use sockets of this machine, whose system calls return at once.
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import threading
@@ -105,6 +106,7 @@ class NotAUnitTest(Exception):
     """A test does what a unit test must not."""
 
 
+@functools.cache
 def isUnit(path: Path) -> bool:
     """Whether a file is among the unit tests, or a folder is or contains some."""
     if not path.is_relative_to(_HERE):
