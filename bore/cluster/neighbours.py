@@ -73,9 +73,9 @@ class Neighbours:
         """Keep those whose entries the engine has lost, until they are there again."""
         names = {seen.node.name for seen in self._seen.values()}
         for member, seen in before.items():
-            until = min(until, seen.until)
-            if self._now < until < float("inf") and seen.node.name not in names:
-                self._seen[member] = seen._replace(until=until)
+            its = min(until, seen.until)
+            if self._now < its < float("inf") and seen.node.name not in names:
+                self._seen[member] = seen._replace(until=its)
 
     def all(self) -> list[Node]:
         """The other nodes. Of two runs of one, the one that has beaten last; an earlier run of this one is none."""
