@@ -23,7 +23,8 @@ HOW: Final = (
     "{clients} clients with {tunnels} tunnels each, {originals} original ones, and {rate} visitors per second, some of "
     "whom go to the nodes directly. Each page has the name of the tunnel, which the visitor compares. {streams} "
     "streams stay, at the nodes in turn. --cluster-ttl is {ttl} s. An original client has one node, and is started "
-    "again when it has ended; if it loses its node, nothing is promised to its visitors."
+    "again when it has ended; if it loses its node, nothing is promised to its visitors. Visitors that come in the 3.2 "
+    "s before the balancer has left out a silent node are counted apart."
 )
 
 
