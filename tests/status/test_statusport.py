@@ -112,9 +112,11 @@ class ServerTests(StatusPortCase):
             gc.collect()
             return len(gc.get_objects()), lengthOfList()
 
-        before, after = await scraped(10), await scraped(150)
-        self.assertLess(after[0] - before[0], 140, "objects")
-        self.assertEqual(after[1], before[1], "descriptors")
+        await scraped(10)
+        first, second, third = await scraped(0), await scraped(150), await scraped(150)
+        # What other tests of this process have left may do something once.
+        self.assertLess(min(second[0] - first[0], third[0] - second[0]), 140, "objects")
+        self.assertEqual((second[1], third[1]), (first[1], first[1]), "descriptors")
 
     async def test_aWebSiteWhoseNameLeadsHereGetsNothing(self) -> None:
         self.serverWith()
