@@ -137,7 +137,7 @@ def parseEngineUrl(text: str) -> EngineUrl:
 
     :raises ValueError: when it is none; its text says what would be right, and does not have the password.
     """
-    parts = urlsplit(text)
+    parts = _split(text)
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"must be the URL of an engine, such as {_EXAMPLES}")
     kind, encrypted = _SCHEMES[parts.scheme]
@@ -160,6 +160,14 @@ def parseEngineUrl(text: str) -> EngineUrl:
         _prefixOf(found.get("prefix", _PREFIXES[kind])),
         _numberOf("replicas", found.get("replicas", "0"), _MAX_REPLICAS),
     )
+
+
+def _split(text: str) -> SplitResult:
+    """What urlsplit does with one server. Some of its versions refuse several of which one is in brackets."""
+    scheme, colon, rest = text.partition("://")
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    parts = urlsplit(f"{scheme}{colon}{rest[end:]}")
+    return parts._replace(netloc=rest[:end])
 
 
 def _serversIn(hosts: str, kind: str) -> tuple[EngineServer, ...]:

@@ -492,6 +492,9 @@ class LocalCustody:
             await held.leaving.answer()
         if self._held.valid(grant) is not held:
             raise TakenOver  # by a later session; or it has ended
+        if held.place.socket.fileno() < 0:  # the former holder was stopped meanwhile
+            self._end(held, TunnelEnd.STOPPED)
+            raise Abandoned
         held.share = share
         waiting, held.waiting = held.waiting, []
         return self._given(held, Opened(grant, held.place, waiting, resumed=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -66,6 +68,7 @@ class WorkerLine(Conversation[WorkerMessage, SupervisorMessage]):
             closeDescriptors(descriptors)
 
     def _over(self, reason: str | None) -> None:
-        if reason is not None:
+        # A process that has ended with bytes unread resets the connection; that it has ended is logged by the crew.
+        if reason is not None and reason != os.strerror(errno.ECONNRESET):
             self._log.warn("the connection to a worker process was lost: {reason}", reason=reason)
         self._cut()

@@ -57,6 +57,7 @@ class NodesTests(ProcessCase):
         for number, node in enumerate(nodes):
             node.waitFor(f"node n{number} of the cluster; other nodes:")
         client = self.launch(f"{self.hosts[0]}:{self.controls[0]}", "--tls", "--nodes", "2")
+        client.waitFor("listening at ", 60)  # a new engine grants nothing for the time of --cluster-ttl
         port = client.port("listening at ")
         for host in self.hosts:
             self.assertServesAt(host, port)

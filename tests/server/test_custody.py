@@ -60,6 +60,16 @@ class HandOverTests(CustodyCase):
         self.assertFalse(self.isCut(visitor))
         self.assertEqual(len(self.b.visitors[self.port]), 1)
 
+    def test_withAHolderThatIsStoppedMeanwhileTheTunnelEnds(self) -> None:
+        self.a.slow = True
+        opened = self.back()
+        place = self.first.place
+        assert place is not None
+        place.socket.close()
+        self.a.answer()
+        self.failureResultOf(opened, Abandoned)
+        self.assertEqual((len(self.custody), len(self.registry)), (0, 0))
+
     def test_aVisitorThatComesLaterFollowsTheTunnel(self) -> None:
         self.successResultOf(self.back())
         visitor, late = self.late()
