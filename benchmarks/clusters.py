@@ -40,7 +40,9 @@ class Cluster:
         self._engine = Address(host, freePort(host))
         network, _, last = host.rpartition(".")
         self.hosts = [f"{network}.{int(last) + 50 * n}" for n in range(count)]
-        self.controls = [Address(each, freePort(each)) for each in self.hosts]
+        # The same port at all of them: one that is granted at a node must not be the control port of another.
+        port = freePort(host)
+        self.controls = [Address(each, port) for each in self.hosts]
         self._folder = programs.folder / f"cluster-{host}"
         self._folder.mkdir()
         redis = find("redis-server") or find("valkey-server") or tool("redis-server")
