@@ -57,6 +57,11 @@ def _kernelMemory(ports: int) -> float:
     return max(found)
 
 
+def _listeners(host: str) -> int:
+    """How many ports of an address have a listener."""
+    return sum(each == host for each, _ in measure.listeners(Path("/proc/net/tcp").read_text()))
+
+
 def _descriptors(node: Program) -> int:
     # Since Linux 6.2; a list of all would take long.
     return os.stat(f"/proc/{node.pid}/fd").st_size or len(os.listdir(f"/proc/{node.pid}/fd"))
@@ -97,14 +102,13 @@ def measurePorts(ports: int, descriptors: int) -> dict[str, float]:
 def _open(programs: Programs, cluster: Cluster, sessions: int) -> dict[str, float]:
     nodes, ports = cluster.nodes, sessions * idletunnels.FullSession.tunnels
     memory, cpu = [_memory(node) for node in nodes], [measure.runTime(node.processes()) for node in nodes]
-    fewer = [_descriptors(node) for node in nodes]
     begin = time.monotonic()
     words = [sys.executable, "-m", "benchmarks.idletunnels", *map(str, cluster.controls[0]), str(sessions)]
     clients = programs.start([*words, "full", "tls"])
     clients.waitUntil(lambda: idletunnels.READY in clients.lastWords(), f"{ports} tunnels", _PATIENCE)
     opened = [time.monotonic() - begin]
-    last = nodes[-1]
-    last.waitUntil(lambda: _descriptors(last) - fewer[-1] >= ports, f"to listen on {ports} ports", _PATIENCE)
+    # Its control port is one more.
+    nodes[-1].waitUntil(lambda: _listeners(cluster.hosts[-1]) > ports, f"to listen on {ports} ports", _PATIENCE)
     opened.append(time.monotonic() - begin)
     used = [measure.runTime(node.processes()) - before for node, before in zip(nodes, cpu, strict=True)]
     atRest = _cpuAtRest(nodes)
