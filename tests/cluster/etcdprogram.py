@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
 import tempfile
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, cast
 
@@ -18,6 +16,7 @@ from bore.cluster.url import parseEngineUrl
 from bore.streams.reactor import IReactor
 from tests.ports import freePort
 from tests.support import Program
+from tests.suspension import suspended
 
 #: The program; None: it is not installed.
 ETCD: Final = shutil.which("etcd")
@@ -117,14 +116,9 @@ class EtcdMember:
         self.kill()
         shutil.rmtree(self._folder)
 
-    @contextlib.contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> AbstractContextManager[None]:
         """It does nothing within the block."""
-        self.program.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.program.process.send_signal(signal.SIGCONT)
+        return suspended(self.program.pid)
 
 
 def engineOf(case: TestCase, url: str) -> EtcdEngine:

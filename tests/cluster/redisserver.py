@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from tests.ports import freePort
 from tests.support import PATIENCE, Program, eventually, isOpen
+from tests.suspension import suspended
 
 #: The program: Redis, or else Valkey; None: neither is installed.
 REDIS: Final = shutil.which("redis-server") or shutil.which("valkey-server")
@@ -86,14 +85,9 @@ class RedisServer:
         self._program.kill()
         self._folder.cleanup()
 
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> AbstractContextManager[None]:
         """The server does nothing within the block."""
-        self._program.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._program.process.send_signal(signal.SIGCONT)
+        return suspended(self._program.pid)
 
 
 class SentinelServer(RedisServer):
