@@ -35,7 +35,7 @@ demo: $(VENV)/installed
 
 # More processes than processors: the tests spend most of their time waiting.
 test: $(VENV)/installed-test
-	@$(BIN)/python -m pytest -q -n 6 --dist loadscope -rs
+	@$(BIN)/python -m pytest -q -n 4 --dist loadscope -rs
 
 unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
@@ -55,7 +55,7 @@ lowest: $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)/lowest
 	@$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/lowest.txt \
 	    --editable '.[test]'
-	@BORE_EXAMPLES=20 $(VENV)/lowest/bin/python -m pytest -q -n 6 --dist loadscope $(LOWEST)
+	@BORE_EXAMPLES=20 $(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope $(LOWEST)
 
 pythons: $(BIN)/python
 	@.ci/pythons $(VENV)

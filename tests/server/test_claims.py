@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable, Iterator
 
@@ -98,6 +99,8 @@ class AnswerTests(ClaimCase):
         self.assertEqual([type(each) for each in self.said(transport)], [Opened])
         for protocol in (many, single):
             protocol.refuse(ShuttingDown())
+        gc.collect()
+        self.flushLoggedErrors(PortInUse)  # a drawn port may be another program's
 
     def test_thoseWhoseTurnHasNotComeEndWithTheirSession(self) -> None:
         protocol, _ = self.openMany()
