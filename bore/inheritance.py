@@ -142,7 +142,7 @@ def receive(found: Inheritance) -> None:
 def _add(found: Inheritance, message: TakeOverMessage, descriptors: Sequence[int]) -> None:
     if len(descriptors) != descriptorsOf(message):
         closeDescriptors(descriptors)
-        raise OSError(f"{type(message).__name__} with {len(descriptors)} descriptors")
+        raise OSError(f"{type(message).__name__} with a wrong number of descriptors, {len(descriptors)}")
     match message:
         case ControlPort(encrypted):
             found.control.append((socket.socket(fileno=descriptors[0]), encrypted))

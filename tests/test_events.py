@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import enum
 import inspect
+import re
 import sys
 from dataclasses import FrozenInstanceError, fields, is_dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
@@ -97,6 +100,27 @@ class VocabularyTests(SynchronousTestCase):
         self.assertLessEqual({"time", "level", "source", "message", "format", "system", "announce"}, taken)
         for each in ALL:
             self.assertEqual({field.name for field in fields(each)} & taken, set(), each.__name__)
+
+
+class TextTests(SynchronousTestCase):
+    """The lines of the logs."""
+
+    def test_noneHasANumberInFrontOfAPlural(self) -> None:
+        counted = re.compile(r"\{(count|limit|others|addresses|sessions|tunnels|visitors)\} ([a-z]+ )?[a-z]+s\b")
+        several = (  # there are always some
+            "{count} tunnels: ",
+            "({count} times)",
+            "{count} local services cannot be reached",
+            "more than {limit} addresses cause errors",
+            "serves about {count} visitors at a time",
+        )
+        found = [
+            (path.name, node.value)
+            for path in Path(bore.events.__file__).parents[1].rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and counted.search(node.value)
+        ]
+        self.assertEqual([each for each in found if not any(text in each[1] for text in several)], [])
 
 
 class SinkTests(SynchronousTestCase):

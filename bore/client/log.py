@@ -75,7 +75,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.VisitorUnserved: (LogLevel.debug, "visitor {id} was not served: {error}"),
     facts.VisitorLeft: (
         LogLevel.debug,
-        "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
+        "visitor {id} is gone: {reason}; {fromVisitor} B from it, {toVisitor} B to it",
     ),
     facts.LaneOpened: (LogLevel.debug, "lane {lane} opened"),
     facts.LaneClosed: (LogLevel.debug, "lane {lane} is gone"),
@@ -108,8 +108,8 @@ _STATE_FILE: Final = {
 
 #: What is logged when visitors are turned away or lost, once for a burst, and with their number at its end.
 _TURNED_AWAY: Final = {
-    TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are turned away",
-    TurnedAway.TOO_MANY_WAITING: "{limit} visitors wait to be connected, the limit: further ones are ignored",
+    TurnedAway.TOO_MANY: "the limit of visitors is reached, {limit}: more are turned away",
+    TurnedAway.TOO_MANY_WAITING: "the limit of visitors that wait is reached, {limit}: more are ignored",
 }
 _UNACCEPTED: Final = "no connection to the server for a visitor: {error}"
 

@@ -219,7 +219,7 @@ class RedisEngine:
         connected = answer.get("replicas")
         needed = max(self._replicas, connected if isinstance(connected, int) else 0)
         if needed and (count := await link.confirmed(needed)) < needed:
-            raise engineAway(link.server, f"{count} of {needed} replicas have confirmed a write in time")
+            raise engineAway(link.server, f"replicas that have confirmed a write in time: {count} of {needed}")
 
     async def _agreed(self, link: RedisLink) -> None:
         """See that most Sentinels still name the server that was written to as the master."""

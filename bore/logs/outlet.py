@@ -137,7 +137,7 @@ class Outlet(io.RawIOBase):
         if self._dropped:
             count, self._dropped = self._dropped, 0
             self._log.warn(
-                "{count} lines for {name} were dropped, because they were not read in time",
+                "lines for {name} that were dropped, because they were not read in time: {count}",
                 count=count,
                 name=self._name,
             )

@@ -42,7 +42,7 @@ class SyslogObserver:
         first, *rest = text(event).split("\n")
         for line in (first, *("\t" + each for each in rest)):
             if self._dropped and self._send(
-                _WARNING, f"{self._dropped} lines were dropped, because the daemon did not read them"
+                _WARNING, f"lines that were dropped, because the daemon did not read them: {self._dropped}"
             ):
                 self._dropped = 0
             if not self._send(priorityOf(levelOf(event)), line):

@@ -179,7 +179,7 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
             file.add((*at, "port"), "is a range, and a Unix socket is one service: give it one port")
             continue
         if local.port + len(ports) - 1 > 65535:
-            file.add((*at, "local"), f"{local.port} and the {len(ports) - 1} ports after it go beyond 65535")
+            file.add((*at, "local"), f"{local.port} to {local.port + len(ports) - 1} goes beyond 65535")
             continue
         target = local.target(here[LOCAL_HOST])
         written = _written(here, keys, at)

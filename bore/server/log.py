@@ -60,7 +60,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.PredecessorEnded: (LogLevel.info, "process {pid}, from which this one has taken over, has ended"),
     facts.AddressesKept: (
         LogLevel.info,
-        "{count} public addresses were kept; their clients have {seconds} s to come back",
+        "public addresses that were kept: {count}; their clients have {seconds} s to come back",
     ),
     facts.ClusterJoined: (LogLevel.info, "node {name} of the cluster; other nodes: {others}"),
     facts.NodeNameTaken: (
@@ -75,12 +75,12 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.EngineAnswers: (LogLevel.info, "the engine of the cluster answers again, after {seconds:.0f} s"),
     facts.OwnershipLapsed: (
         LogLevel.warn,
-        "the engine of the cluster is away for too long: new visitors of {count} tunnels wait until it is back",
+        "the engine of the cluster is away for too long: new visitors wait until it is back; tunnels: {count}",
     ),
     facts.OwnershipBack: (LogLevel.info, "new visitors are served again"),
     facts.AddressesLost: (
         LogLevel.warn,
-        "this node was away from its cluster for too long, and has lost {count} addresses; their clients ask again",
+        "this node was away from its cluster for too long; addresses that are lost: {count}; their clients ask again",
     ),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
     facts.NextKeyAnnounced: (LogLevel.info, "the next TLS key is {fingerprint}: clients learn it from now on"),
@@ -105,14 +105,14 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.UserRemoved: (LogLevel.info, "user {user}: removed"),
     facts.UserExpired: (LogLevel.info, "user {user}: expired"),
     facts.VisitorLogFailed: (LogLevel.warn, "visitor log {path}: {error}"),
-    facts.VisitorLinesDropped: (LogLevel.warn, "visitor log {path}: {count} lines were dropped"),
+    facts.VisitorLinesDropped: (LogLevel.warn, "visitor log {path}: lines that were dropped: {count}"),
     facts.VisitorLogReopened: (LogLevel.info, "visitor log {path}: opened again"),
     facts.HandshakeTimedOut: (LogLevel.debug, "{peer}: TLS handshake not complete in time"),
     facts.FirstMessageTimedOut: (LogLevel.debug, "no message from {peer} within {seconds} s"),
     facts.VisitorOffLane: (LogLevel.debug, "visitor {id} was on a dead lane"),
     facts.VisitorLeft: (
         LogLevel.debug,
-        "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
+        "the visitor {id} is gone: {reason}; {toClient} B to the client, {toVisitor} B to the visitor",
     ),
     facts.LaneOpened: (LogLevel.debug, "{peer}: lane {lane} opened"),
     facts.LaneClosed: (LogLevel.debug, "{peer}: lane {lane} is gone"),
@@ -152,23 +152,23 @@ _ADMISSIONS: Final = {
 
 #: What is logged when a limit is reached, once for a burst.
 _LIMITS: Final = {
-    Limit.TUNNELS: "{limit} tunnels are open, the limit: no more are opened",
-    Limit.TUNNELS_PER_USER: "{limit} tunnels of {user} are open, the limit: no more are opened for this user",
-    Limit.TUNNELS_PER_SOURCE: "{limit} tunnels are open from {network}, the limit: no more are opened for it",
+    Limit.TUNNELS: "the limit of tunnels is reached, {limit}: no more are opened",
+    Limit.TUNNELS_PER_USER: "the limit of tunnels of {user} is reached, {limit}: no more are opened for this user",
+    Limit.TUNNELS_PER_SOURCE: "the limit of tunnels from {network} is reached, {limit}: no more are opened for it",
     Limit.UNCLASSIFIED: (
-        "{limit} connections to the control port have sent no message yet: those of the addresses with most are closed"
+        "the limit of connections without a message is reached, {limit}: those of the addresses with most are closed"
     ),
     Limit.UNCLASSIFIED_PER_SOURCE: (
-        "{limit} connections from {network} have sent no message yet: the oldest of them are closed"
+        "the limit of connections from {network} without a message is reached, {limit}: the oldest are closed"
     ),
 }
 
 #: What is logged when visitors are turned away, once for a burst at each tunnel.
 _TURNED_AWAY: Final = {
-    TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are closed",
-    TurnedAway.TOO_MANY_OF_USER: "{limit} visitors of the user's tunnels are there, the limit: more are closed",
+    TurnedAway.TOO_MANY: "the limit of visitors is reached, {limit}: more are closed",
+    TurnedAway.TOO_MANY_OF_USER: "the limit of visitors of the user's tunnels is reached, {limit}: more are closed",
     TurnedAway.ADDRESS: "visitors from {network} are not allowed, and are closed",
-    TurnedAway.RATE: "more than {limit} new visitors per second from {network}: the others are closed",
+    TurnedAway.RATE: "the limit of new visitors per second from {network} is reached, {limit}: more are closed",
     TurnedAway.NO_CLIENT: "the client is away, visitors are closed",
 }
 
@@ -178,9 +178,7 @@ _CALM: Final = 10.0
 
 _NOT_TAKEN: Final = "the client has not taken the visitor {visitor} within {seconds:.0f} s"
 
-_USED: Final = (
-    "{user} has had {visitors} visitors; those that have left sent {toClient} bytes, and were sent {toVisitors}"
-)
+_USED: Final = "visitors of {user}: {visitors}; those that have left sent {toClient} B, and were sent {toVisitors} B"
 
 #: Why a tunnel was closed, where no other event of the same moment has a line that tells.
 _CLOSED: Final = {

@@ -33,7 +33,7 @@ class VisitorLines:
         """Log that visitors are held back: a line for each burst of that."""
         if event.count and self._heldBack.begins():
             self._log.warn(
-                at(self._address, "{count} visitors wait for the client, more are not accepted yet"),
+                at(self._address, "visitors that wait for the client: {count}; more are not accepted yet"),
                 **entryOf(event),
             )
 

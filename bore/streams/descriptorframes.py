@@ -167,7 +167,7 @@ class DescriptorFrames:
         self._descriptors.extend(batch.descriptors)
         missing = count - len(batch.descriptors)
         if missing < 0 or (missing and not batch.lost):
-            raise ProtocolViolation(f"{len(batch.descriptors)} descriptors in the place of {count}")
+            raise ProtocolViolation(f"descriptors: {len(batch.descriptors)} in the place of {count}")
         self._descriptors.extend([LOST] * missing)
 
 

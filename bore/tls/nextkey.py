@@ -27,7 +27,7 @@ class TooYoung(Exception):
     """
 
     def __init__(self, age: float) -> None:
-        Exception.__init__(self, f"the next key is {age / 3600:.0f} hours old")
+        Exception.__init__(self, f"the next key is {age / 3600:.0f} h old")
         self.age = age
 
 

@@ -108,7 +108,7 @@ class LaneDecoder:
             return None
         kind, length = HEADER.unpack_from(data, start)
         if length > _LONGEST.get(kind, -1) or (kind == DATA and not length):
-            raise ProtocolViolation(f"a lane's frame of kind {kind} with {length} bytes")
+            raise ProtocolViolation(f"a lane's frame of kind {kind} and of length {length}")
         start += HEADER.size
         stop = start + length
         if stop <= len(data):

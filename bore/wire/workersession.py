@@ -175,7 +175,7 @@ class ChannelEnd(Generic[_In, _Out]):
         except UnknownMessage:
             return None
         if descriptors != descriptorsOf(message):
-            raise ProtocolViolation(f"{type(message).__name__} with {descriptors} descriptors")
+            raise ProtocolViolation(f"{type(message).__name__} with a wrong number of descriptors, {descriptors}")
         cell = table.cell(message)
         cell.act(self, message)
         self._state = cell.then or self._state

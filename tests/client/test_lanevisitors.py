@@ -183,7 +183,7 @@ class MaxVisitorsTests(LaneCase):
             if self.local.under:
                 self.local.succeed()
         self.assertEqual([lane.refused for lane in lanes], [False, False, True, True])
-        self.assertEqual(self.warnings, ["2 visitors are there, the limit: more are turned away"])
+        self.assertEqual(self.warnings, ["the limit of visitors is reached, 2: more are turned away"])
         self.reactor.advance(20)
 
     def test_thoseOnTheirWayToTheLocalServiceCount(self) -> None:

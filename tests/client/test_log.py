@@ -159,7 +159,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (CheckFailed(LOCAL, 1, 3, "refused", "db"), ("warn db: check 1 of 3: refused",)),
     (
         VisitorRefused(LOCAL, TurnedAway.TOO_MANY, 7, "db"),
-        ("warn db: 7 visitors are there, the limit: more are turned away",),
+        ("warn db: the limit of visitors is reached, 7: more are turned away",),
     ),
     (PortGivenUp(A, "in use"), ("warn in use: the public port cannot be had back, any other will do",)),
     (ServerMoved(A, "", "", 0.5), ("info a:7835 asks this client to come again, in 0.5 s",)),
@@ -226,11 +226,11 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (VisitorUnaccepted(LOCAL, "refused"), ("warn no connection to the server for a visitor: refused",)),
     (
         VisitorRefused(LOCAL, TurnedAway.TOO_MANY, 7),
-        ("warn 7 visitors are there, the limit: more are turned away",),
+        ("warn the limit of visitors is reached, 7: more are turned away",),
     ),
     (
         VisitorRefused(LOCAL, TurnedAway.TOO_MANY_WAITING, 7),
-        ("warn 7 visitors wait to be connected, the limit: further ones are ignored",),
+        ("warn the limit of visitors that wait is reached, 7: more are ignored",),
     ),
     (VisitorNotUnderstood("no id"), ("warn a visitor that the server does not describe as it should: no id",)),
     (
@@ -247,7 +247,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (VisitorServed(ID, LOCAL), ()),
     (
         VisitorLeft(ID, LOCAL, 1, 2, 3.0, VisitorEnd.FINISHED),
-        (f"debug visitor {ID} is gone: both directions ended in order; 1 bytes from it, 2 to it",),
+        (f"debug visitor {ID} is gone: both directions ended in order; 1 B from it, 2 B to it",),
     ),
     (LaneOpened(A, 7), ("debug lane 7 opened",)),
     (LaneClosed(A, 7), ("debug lane 7 is gone",)),

@@ -175,7 +175,7 @@ class QueueTests(VisitorCase):
         self.connect(5)
         self.connect(3)
         self.assertEqual(self.served, ids[:8])
-        self.assertEqual(self.warnings[0], "3 visitors wait to be connected, the limit: further ones are ignored")
+        self.assertEqual(self.warnings[0], "the limit of visitors that wait is reached, 3: more are ignored")
 
     def test_theEndIsTheEndForAll(self) -> None:
         self.announce(12)

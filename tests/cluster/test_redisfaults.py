@@ -82,7 +82,7 @@ class RedisFaultsTests(RedisCase):
         engine = self.engine(self.server, "replicas=1")
         calls = [self.away(engine.grant(wanted("one/1"))), self.away(engine.beat(node("one/1", beat=3)))]
         for call in calls:
-            self.assertIn("0 of 1 replicas have confirmed", await call)
+            self.assertIn("replicas that have confirmed a write in time: 0 of 1", await call)
         self.assertEqual(await engine.records(), [])
 
     async def test_whatIsNotOursIsLeftAlone(self) -> None:
@@ -136,7 +136,7 @@ class RedisReplicaTests(RedisCase):
             calls = [self.away(engine.grant(wanted("one/1", 3000 + n))) for n in range(20)]
             calls += [self.away(engine.beat(node("one/1", beat=3))), self.away(engine.grant(wanted("one/1", claim=2)))]
             for call in calls:
-                self.assertIn("0 of 1 replicas have confirmed", await call)
+                self.assertIn("replicas that have confirmed a write in time: 0 of 1", await call)
             # A replica that is dead, and still connected, does not count for long.
             await self.settled(lambda: engine.beat(node("one/1", beat=4)))
         self.assertEqual([(each.address, each.members) for each in await engine.records()], [(2001, {"one/1": 2})])

@@ -182,7 +182,7 @@ class ClientFileTests(FileCase):
                 "8: tunnel.b.local: missing: local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH",
                 "9: tunnel.b.loacl: unknown key; did you mean 'local'?",
                 "10: tunnel.b.port: '7-3' must be a number from 0 to 65535, a range such as 27015-27020, or unix:PATH",
-                "12: tunnel.c.local: 65535 and the 1 ports after it go beyond 65535",
+                "12: tunnel.c.local: 65535 to 65536 goes beyond 65535",
             ],
         )
 

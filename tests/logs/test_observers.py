@@ -189,7 +189,7 @@ class SyslogTests(SynchronousTestCase):
         taken = self.read(daemon)
         self.assertTrue(0 < len(taken) < 1000)
         self.observer(event("again"))
-        missing = f"{1000 - len(taken)} lines were dropped, because the daemon did not read them"
+        missing = f"lines that were dropped, because the daemon did not read them: {1000 - len(taken)}"
         pid = os.getpid()
         self.assertEqual(self.read(daemon), [f"<12>bore[{pid}]: {missing}", f"<14>bore[{pid}]: again"])
 

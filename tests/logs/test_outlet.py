@@ -72,7 +72,7 @@ class OutletCase(SynchronousTestCase):
         self.assertTrue(0 < len(lines) < _LINES)
         self.assertEqual(
             self.warnings(),
-            [f"{_LINES - len(lines)} lines for {name} were dropped, because they were not read in time"],
+            [f"lines for {name} that were dropped, because they were not read in time: {_LINES - len(lines)}"],
         )
 
     def warnings(self) -> list[str]:

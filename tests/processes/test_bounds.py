@@ -64,7 +64,7 @@ class TunnelTests(BoundsCase):
         elsewhere = self.fromAnotherAddress(control, OTHER)
         for way in (control, elsewhere, control):
             self.assertRefused(way, "too many tunnels: this server allows 2 (its option --max-tunnels)")
-        self.assertComplains(server, "2 tunnels are open, the limit: no more are opened")
+        self.assertComplains(server, "the limit of tunnels is reached, 2: no more are opened")
         self.assertServes(port)
         self.leave(first)
         server.waitFor("closed")
@@ -76,7 +76,7 @@ class TunnelTests(BoundsCase):
         for _ in range(2):
             allows = "this server allows 2 (its option --max-tunnels-per-source)"
             self.assertRefused(control, f"too many tunnels from your address: {allows}")
-        limit = "2 tunnels are open from 127.0.0.1, the limit: no more are opened for it"
+        limit = "the limit of tunnels from 127.0.0.1 is reached, 2: no more are opened for it"
         self.assertComplains(server, limit)
         self.assertServes(port)
         self.assertServes(self.client(self.fromAnotherAddress(control, OTHER))[1])
@@ -101,7 +101,7 @@ class TunnelTests(BoundsCase):
         second.waitFor(f"no tunnel from {self.host}:{control}: server error: too many tunnels")
         self.leave(first)
         self.assertServes(second.port("listening at "))
-        self.assertComplains(server, "1 tunnels are open, the limit: no more are opened")
+        self.assertComplains(server, "the limit of tunnels is reached, 1: no more are opened")
 
 
 class VisitorTests(BoundsCase):
@@ -115,7 +115,7 @@ class VisitorTests(BoundsCase):
             self.assertEchoes(visitor)
         for _ in range(3):
             self.assertTurnedAway(self.visitor(port))
-        self.assertComplains(server, f"port {port}: 2 visitors are there, the limit: more are closed")
+        self.assertComplains(server, f"port {port}: the limit of visitors is reached, 2: more are closed")
         self.assertServes(other)
         for visitor in visitors:
             self.assertEchoes(visitor)
@@ -132,13 +132,13 @@ class VisitorTests(BoundsCase):
         for _ in range(3):
             with contextlib.suppress(ConnectionResetError):  # one that is turned away may be reset while it connects
                 self.visitor(port)
-        client.waitFor("2 visitors are there, the limit: more are turned away")
+        client.waitFor("the limit of visitors is reached, 2: more are turned away")
         self.assertServes(other)
         for visitor in visitors:
             self.assertEchoes(visitor)
         visitors[0].close()
         self.assertServedSoon(port)
-        self.assertComplains(client, "2 visitors are there, the limit: more are turned away")
+        self.assertComplains(client, "the limit of visitors is reached, 2: more are turned away")
 
     def test_noMoreNewVisitorsPerSecondFromOneAddressThanAllowed(self) -> None:
         server, control = self.server("--visitor-rate", "1")
@@ -152,7 +152,7 @@ class VisitorTests(BoundsCase):
         seconds = time.monotonic() - begin
         self.assertTrue(1 <= served <= seconds + 2, f"{served} in {seconds} s")
         self.assertComplains(
-            server, f"port {port}: more than 1 new visitors per second from 127.0.0.1: the others are closed"
+            server, f"port {port}: the limit of new visitors per second from 127.0.0.1 is reached, 1: more are closed"
         )
 
 
@@ -181,7 +181,7 @@ class AwayTests(BoundsCase):
     def test_twoAreAcceptedAndAllAreServedWhenTheClientIsBack(self) -> None:
         server, control, port = self.away("--max-waiting", "2")
         visitors = [self.visitor(port) for _ in range(10)]
-        self.assertComplains(server, f"port {port}: 2 visitors wait for the client, more are not accepted yet")
+        self.assertComplains(server, f"port {port}: visitors that wait for the client: 2; more are not accepted yet")
         self.client(control, home=self.home)
         for visitor in visitors:
             self.assertEchoes(visitor)
@@ -197,7 +197,7 @@ class PendingTests(BoundsCase):
         refusal = b'{"Error":"too many connections that say nothing"}\0'
         for visitor in silent[:2]:
             self.assertEqual(receiveAll(visitor), refusal)
-        said = f"2 connections from {OTHER} have sent no message yet: the oldest of them are closed"
+        said = f"the limit of connections from {OTHER} without a message is reached, 2: the oldest are closed"
         self.assertComplains(server, said)
 
     def test_othersFindTheirWayThroughACrowdThatSaysNothing(self) -> None:
@@ -209,7 +209,7 @@ class PendingTests(BoundsCase):
         self.assertServes(self.client(self.fromAnotherAddress(control, THIRD))[1])
         # And so does a client at the very address that they come from.
         self.assertServes(self.client(self.fromAnotherAddress(control, OTHER))[1])
-        said = f"2 connections from {OTHER} have sent no message yet: the oldest of them are closed"
+        said = f"the limit of connections from {OTHER} without a message is reached, 2: the oldest are closed"
         self.assertComplains(server, said)
 
     def test_anAddressThatHasATunnelMayHaveMore(self) -> None:
@@ -228,7 +228,7 @@ class PendingTests(BoundsCase):
         self.assertIn(b"too many connections that say nothing", receiveAll(first))
         self.assertComplains(
             server,
-            "2 connections to the control port have sent no message yet: those of the addresses with most are closed",
+            "the limit of connections without a message is reached, 2: those of the addresses with most are closed",
         )
         self.assertServes(self.client(control)[1])
 

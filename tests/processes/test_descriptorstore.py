@@ -87,7 +87,7 @@ class PublicPortTests(StoreCase):
             before = visitors.served
             self.end(server, number)
             server = self.begin()
-            server.waitFor("1 public addresses were kept")
+            server.waitFor("public addresses that were kept: 1")
             eventually(lambda now=before: visitors.served > now + 20, "visitors are served")  # type: ignore[misc]
         visitors.stop()
         self.assertEqual(visitors.refused, [])

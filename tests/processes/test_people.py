@@ -179,7 +179,7 @@ class KeyTests(PeopleCase):
         self.assertIn(following, client.waitFor("has announced its next key"))
         carol = self.invite("carol")
         self.assertEqual(carol.pins, (self.key, following))
-        self.assertIn("0 hours old", self.do("server-key", "rotate", code=1).err[-1])
+        self.assertIn("0 h old", self.do("server-key", "rotate", code=1).err[-1])
         used = self.do("server-key", "rotate", "--now")
         self.assertEqual(used.out, [f"key:  {following}"])
         time.sleep(1.1)  # the files are looked at once a second

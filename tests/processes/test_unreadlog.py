@@ -90,5 +90,5 @@ class UnreadTests(ProcessCase):
             for _ in range(_VISITORS):
                 self.assertServes(public)
             found = next(line for line in lines if "were dropped" in line)
-            self.assertIn("lines for standard error were dropped, because they were not read in time", found)
+            self.assertIn("lines for standard error that were dropped, because they were not read in time", found)
             process.kill()

@@ -123,7 +123,7 @@ class LinesTests(VisitorLogCase):
         self.assertServes(public)
         os.kill(server.pid, signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
-        server.waitFor("lines were dropped")
+        server.waitFor("lines that were dropped: ")
 
     def test_aPathThatCannotBeIsAnErrorOfOneLine(self) -> None:
         words = ("--visitor-log", "/nonexistent/visitors.log")

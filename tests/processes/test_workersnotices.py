@@ -32,7 +32,7 @@ class WorkersStoreTests(StoreCase):
         self.assertKept(str(port))
         self.end(server, signal.SIGTERM)
         server = self.begin("--workers", "2")
-        server.waitFor("1 public addresses were kept")
+        server.waitFor("public addresses that were kept: 1")
         before = visitors.served
         eventually(lambda: visitors.served > before + 5, "visitors are served")
         visitors.stop()

@@ -31,7 +31,8 @@ class PendingTests(SessionCase):
         self.assertEqual(self.refused(transports), [True, True, False, False])
         self.assertEqual(transports[0].takeWritten(), b'{"Error":"too many connections that say nothing"}\0')
         self.assertEqual(
-            self.warnings, ["2 connections from 192.0.2.1 have sent no message yet: the oldest of them are closed"]
+            self.warnings,
+            ["the limit of connections from 192.0.2.1 without a message is reached, 2: the oldest are closed"],
         )
 
     def test_otherAddressesAreNotAffected(self) -> None:
@@ -168,7 +169,7 @@ class VisitorTests(SessionCase):
             data.dataReceived(encodeBase(Accept(message.id)))
         visitors += [self.visit(opened.port) for _ in range(2)]
         self.assertEqual([self.closed(visitor) for visitor in visitors], [False, False, False, True])
-        self.assertEqual(self.warnings, [f"port {opened.port}: 3 visitors are there, the limit: more are closed"])
+        self.assertEqual(self.warnings, [f"port {opened.port}: the limit of visitors is reached, 3: more are closed"])
 
     def test_fewerAreAcceptedWhileTheClientIsAway(self) -> None:
         protocol, _, opened = self.session()

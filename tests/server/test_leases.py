@@ -82,7 +82,7 @@ class LeaseTests(SessionCase):
         for _ in range(130):
             self.visit(opened.port)
         self.assertEqual(len(self.server.unaccepted), 128)
-        text = f"port {opened.port}: 128 visitors wait for the client, more are not accepted yet"
+        text = f"port {opened.port}: visitors that wait for the client: 128; more are not accepted yet"
         self.assertEqual(self.warnings, [text])
         _, transport, _ = self._resume(opened)
         self.turn()

@@ -187,10 +187,10 @@ class LinesTests(LogCase):
         for port in (7, 8):
             for _ in range(5):
                 self.log(facts.VisitorRefused(port, "192.0.2.1", TurnedAway.TOO_MANY, 3, "192.0.2.1:4711"))
-        text = "visitors are there, the limit: more are closed"
-        self.assertEqual(self.lines(), [f"warn: port 7: 3 {text}", f"warn: port 8: 3 {text}"])
+        text = "the limit of visitors is reached, 3: more are closed"
+        self.assertEqual(self.lines(), [f"warn: port 7: {text}", f"warn: port 8: {text}"])
         self.clock.pump([1.0] * 20)
-        self.assertEqual(self.lines(), [f"warn: port 7: 3 {text} (5 times)", f"warn: port 8: 3 {text} (5 times)"])
+        self.assertEqual(self.lines(), [f"warn: port 7: {text} (5 times)", f"warn: port 8: {text} (5 times)"])
 
     def test_aTunnelThatIsClosedLeavesItsSumsAndNothingElse(self) -> None:
         for _ in range(2):
@@ -206,7 +206,7 @@ class LinesTests(LogCase):
             self.log(facts.VisitorsLetIn(7))
         self.log(facts.VisitorsHeldBack(8, 0))
         self.assertEqual(
-            self.lines(), ["warn: port 7: 128 visitors wait for the client, more are not accepted yet"]
+            self.lines(), ["warn: port 7: visitors that wait for the client: 128; more are not accepted yet"]
         )  # fmt: skip
 
     def test_aTimeWithoutDescriptorsIsReportedWhenItBeginsAndWhenItIsOver(self) -> None:
@@ -246,5 +246,5 @@ class SinkTests(SynchronousTestCase):
             self.assertEqual(len(lines), visitors)
         self.assertEqual(
             formatEvent(lines[0]),
-            "the visitor 1 is gone: the visitor's side was cut; 10 bytes to the client, 20 to the visitor",
+            "the visitor 1 is gone: the visitor's side was cut; 10 B to the client, 20 B to the visitor",
         )

@@ -188,7 +188,7 @@ class ShareTests(LaneCase):
     def test_oneTunnelMayHaveHalf(self) -> None:
         visitors = self.flood(self.opened)
         self.assertEqual(self.accepted(self.opened.port), 30)
-        text = f"port {self.opened.port}: 30 visitors wait for the client, more are not accepted yet"
+        text = f"port {self.opened.port}: visitors that wait for the client: 30; more are not accepted yet"
         self.assertEqual(self.warnings, [text])
         for visitor in visitors:
             visitor.setblocking(False)

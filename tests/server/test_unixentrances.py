@@ -221,7 +221,7 @@ class BoundsTests(UnixCase):
         self.opened(self.web)
         visitors = [self.visit(self.web) for _ in range(4)]
         self.assertEqual(visitors[-1].recv(1), b"")
-        self.assertEqual(self.warnings, [f"{self.web}: 3 visitors are there, the limit: more are closed"])
+        self.assertEqual(self.warnings, [f"{self.web}: the limit of visitors is reached, 3: more are closed"])
 
     def test_tunnelsPerSourceCount(self) -> None:
         protocol, transport = self.begin()

@@ -32,7 +32,7 @@ class UptakeTests(LaneCase):
     def test_someAreAcceptedBeforeItIsKnown(self) -> None:
         self.flood()
         self.assertEqual(self.accepted(), 4)
-        text = f"port {self.opened.port}: 4 visitors wait for the client, more are not accepted yet"
+        text = f"port {self.opened.port}: visitors that wait for the client: 4; more are not accepted yet"
         self.assertEqual(self.warnings, [text])
 
     def test_asManyAreAcceptedAsAreTakenInTime(self) -> None:

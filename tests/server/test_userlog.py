@@ -82,7 +82,7 @@ class LogTests(UsersCase):
             self.relay.pairEnded(pair, Ending(Reason.FINISHED, 100, 2000))
         protocol.dataReceived(extension.encode(Close(1)))
         self.assertIn(
-            f"port {port}: alice has had 3 visitors; those that have left sent 200 bytes, and were sent 4000",
+            f"port {port}: visitors of alice: 3; those that have left sent 200 B, and were sent 4000 B",
             self.lines(),
         )
 

@@ -302,10 +302,10 @@ class Hostile(Case):
         self.assertEqual(self.send((b"1{}\0", 0)), "descriptors are missing")
 
     def test_fewerThanAnnounced(self) -> None:
-        self.assertEqual(self.send((b"3:3{}\0", 2)), "2 descriptors in the place of 3")
+        self.assertEqual(self.send((b"3:3{}\0", 2)), "descriptors: 2 in the place of 3")
 
     def test_moreThanAnnounced(self) -> None:
-        self.assertEqual(self.send((b"1:1{}\0", 2)), "2 descriptors in the place of 1")
+        self.assertEqual(self.send((b"1:1{}\0", 2)), "descriptors: 2 in the place of 1")
 
     def test_moreThanTheFramesTake(self) -> None:
         self.assertEqual(self.send((b"2:1{}\0", 2), (b"1:1{}\0", 1)), "descriptors that no frame has taken")

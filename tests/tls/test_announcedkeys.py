@@ -174,7 +174,7 @@ class ServerKeyTests(SynchronousTestCase):
         following = self.following()
         self.assertEqual(stat.S_IMODE(nextFile(self.folder).stat().st_mode), 0o600)
         error = self.assertRaises(TooYoung, rotateKey, self.folder)
-        self.assertIn("0 hours old", str(error))
+        self.assertIn("0 h old", str(error))
         os.utime(nextFile(self.folder), (1, 1))
         self.assertEqual(rotateKey(self.folder), (following, ""))
         self.assertEqual(readCredentials(self.own, self.own).fingerprint, following)

@@ -217,7 +217,7 @@ class HostileTests(SynchronousTestCase):
         decoder = LaneDecoder()
         decoder.feed(header(7, 300))
         self.assertEqual(
-            str(self.assertRaises(ProtocolViolation, decoder.next)), "a lane's frame of kind 7 with 300 bytes"
+            str(self.assertRaises(ProtocolViolation, decoder.next)), "a lane's frame of kind 7 and of length 300"
         )
 
     @UNHURRIED

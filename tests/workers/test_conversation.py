@@ -88,7 +88,7 @@ class Conversations(Case):
     async def test_theNumberOfDescriptorsHasToFit(self) -> None:
         self.supervisor.send(_WELCOME)
         await until(lambda: bool(self.lost))
-        self.assertEqual(self.lost[0], "Welcome with 0 descriptors")
+        self.assertEqual(self.lost[0], "Welcome with a wrong number of descriptors, 0")
 
     async def test_messagesOfAnotherVersionAreIgnoredWithTheirDescriptors(self) -> None:
         self.supervisor._channel.send(b'{"Sing":{"song":1}}', [os.memfd_create("thing"), os.memfd_create("thing")])
