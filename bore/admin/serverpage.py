@@ -157,7 +157,9 @@ def _cluster(cluster: Part) -> str:
         return ""
     words = {"joining": "has not joined yet", "holding": "new visitors wait"}.get(state, "")
     engine = f"the engine has not answered for {away}" if away else ""
-    granting = "no new tunnels yet, as the engine is new or empty" if cluster.flag("recovering") else ""
+    rest = duration(cluster.number("recoversIn"))
+    within = f", for up to {rest}" if rest else ""
+    granting = f"no new tunnels yet, as the engine is new or empty{within}" if cluster.flag("recovering") else ""
     return ", ".join(filter(None, (f"node {node}", words, engine, granting)))
 
 

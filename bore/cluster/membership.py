@@ -107,6 +107,13 @@ class Membership:
         """Whether the engine knows all that it owns."""
         return self._settled
 
+    @property
+    def recoversIn(self) -> float:
+        """For how long an engine that recovers may still grant nothing, as far as is known, in seconds."""
+        if not self.recovering:  # it has lost what it knew since the last beat
+            return self.neighbours.longest
+        return max(BEAT, self._since + self.neighbours.longest - self._now())
+
     def start(self) -> None:
         """Begin to beat. The engine may be away."""
         self._running = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Final
 
 from twisted.internet.defer import Deferred, fail
 
@@ -17,6 +19,9 @@ from bore.wire.errors import ClusterAway, ClusterRecovering, PortInUse, TooManyT
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.token import digest, newToken
 from bore.wire.values import value
+
+#: Clients are told in steps of this how long a recovery takes, in seconds.
+_STEP: Final = 5
 
 
 @value
@@ -194,7 +199,7 @@ class ClusterRegistry:
         except UserLimit:
             raise TooManyTunnelsOfUser(f"{TooManyTunnelsOfUser.text}: it may have {limit}") from None
         except Recovering:
-            raise ClusterRecovering from None
+            raise ClusterRecovering(self._recovering()) from None
         except (EngineAway, Voided):
             raise ClusterAway from None
         finally:
@@ -212,6 +217,11 @@ class ClusterRegistry:
         self._byKey[record.key, user] = address
         self._isBack(address)
         return grant
+
+    def _recovering(self) -> str:
+        """Why nothing is granted, and for how long. The time is rounded, so that clients have a text for a while."""
+        seconds = ceil(self._membership.recoversIn / _STEP) * _STEP
+        return f"{ClusterRecovering.text}, which takes up to {seconds} s more"
 
     def _leaseOver(self, grant: Grant) -> None:
         self._leave(grant.address)

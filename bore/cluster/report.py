@@ -17,6 +17,7 @@ def clusterReport(membership: Membership) -> ClusterReport:
         "acting" if membership.acting else "holding" if membership.reports.joined else "joining",
         None if away is None else round(away, 1),
         membership.recovering,
+        round(membership.recoversIn, 1) if membership.recovering else None,
         [_node(each, others.isAway(each.member)) for each in nodes],
     )
 

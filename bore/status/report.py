@@ -315,6 +315,7 @@ class ClusterReport:
     :ivar state: ``joining``, ``acting``, or ``holding``: it has acted, and new visitors of its tunnels wait.
     :ivar engineAway: for how many seconds the engine has not answered; None: it answers.
     :ivar recovering: whether the engine grants nothing, as it has lost what it knew.
+    :ivar recoversIn: for how long that may still be so, in seconds; None: it is not.
     :ivar nodes: the other nodes, as they were when the engine answered last.
     """
 
@@ -322,6 +323,7 @@ class ClusterReport:
     state: str
     engineAway: float | None
     recovering: bool
+    recoversIn: float | None
     nodes: Sequence[NodeReport]
 
 

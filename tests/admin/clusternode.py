@@ -11,6 +11,7 @@ NODE: Final[dict[str, object]] = {
         "state": "holding",
         "engineAway": 58.2,
         "recovering": False,
+        "recoversIn": None,
         "nodes": [
             {
                 "name": "node2",

@@ -158,10 +158,13 @@ class PagesTests(SynchronousTestCase):
             "state": "acting",
             "engineAway": None,
             "recovering": True,
+            "recoversIn": 44.5,
             "nodes": [],
         }
-        page = text(serverPage(Part({**SERVER, "cluster": well}), View(80, NOW)))
-        self.assertIn("cluster       node node1, no new tunnels yet, as the engine is new or empty\n", page)
+        page = text(serverPage(Part({**SERVER, "cluster": well}), View(100, NOW)))
+        self.assertIn(
+            "cluster       node node1, no new tunnels yet, as the engine is new or empty, for up to 44 s\n", page
+        )
 
     def test_aServerWithWorkers(self) -> None:
         tunnel, *_ = tunnelsOf(SERVER)

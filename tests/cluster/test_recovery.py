@@ -28,6 +28,17 @@ class RecoveryTests(ClusterCase):
         self.successResultOf(one.claim(2001, KEY))
         self.failure(two.claim(2001, OTHER_KEY), PortInUse)
 
+    def test_whoIsRefusedMeanwhileIsToldForHowLongAtMost(self) -> None:
+        one = self.node("one")
+        for passed, left in ((1, 60), (20, 40), (TTL - 25, 5)):
+            self.pass_(passed)
+            why = self.failureResultOf(one.claim(2001, KEY), ClusterRecovering).getErrorMessage()
+            self.assertEqual(why, f"this cluster is finding out which tunnels exist, which takes up to {left} s more")
+        self.pass_(left + 2)
+        self.successResultOf(one.claim(2001, KEY))
+        self.store.begin()  # the node has not noticed yet that the engine has lost what it knew
+        self.assertIn("60 s", self.failureResultOf(one.claim(2002, KEY), ClusterRecovering).getErrorMessage())
+
     def test_withoutAnEngineANodeStartsAndRefusesClaims(self) -> None:
         one = self.node("one", fault="lost")
         self.failure(one.claim(2001, KEY), ClusterAway)

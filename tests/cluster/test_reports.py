@@ -103,7 +103,7 @@ class StatusTests(ClusterCase):
 
     def test_itHasItsStateAndTheOtherNodes(self) -> None:
         one = self.node("one", fault="lost")
-        self.assertEqual(clusterReport(one.membership), ClusterReport("one", "joining", None, False, []))
+        self.assertEqual(clusterReport(one.membership), ClusterReport("one", "joining", None, False, None, []))
         self.pass_(10)
         report = clusterReport(one.membership)
         assert report.engineAway is not None
@@ -113,7 +113,10 @@ class StatusTests(ClusterCase):
         two.membership.state = "draining"
         self.pass_(4)
         nodes = [NodeReport("two", "draining", "tls://two.example.com:7835", 0, "1.0")]
-        self.assertEqual(clusterReport(one.membership), ClusterReport("one", "acting", None, True, nodes))
+        report = clusterReport(one.membership)
+        assert report.recoversIn is not None
+        self.assertTrue(TTL - 10 < report.recoversIn <= TTL)
+        self.assertEqual(report, ClusterReport("one", "acting", None, True, report.recoversIn, nodes))
         two.engine.fault = "lost"
         self.pass_(TTL)
         [shown] = clusterReport(one.membership).nodes

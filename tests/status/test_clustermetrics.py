@@ -14,7 +14,7 @@ class ClusterMetricsTests(SynchronousTestCase):
 
     def test_theyAreOfTheNodeAndOfThoseThatItSees(self) -> None:
         nodes = [NodeReport(str(n), state, "", 0, "") for n, state in enumerate(("up", "up", "away"))]
-        found = values(scrape(ClusterReport("one", "holding", 58.5, False, nodes), ofCluster))
+        found = values(scrape(ClusterReport("one", "holding", 58.5, False, None, nodes), ofCluster))
         expected = {
             ("txbore_cluster_acting", ""): 0,
             ("txbore_cluster_engine_away_seconds", ""): 58.5,
@@ -28,7 +28,7 @@ class ClusterMetricsTests(SynchronousTestCase):
         )
 
     def test_anEngineThatAnswersIsAwayForNoTime(self) -> None:
-        found = values(scrape(ClusterReport("one", "acting", None, True, []), ofCluster))
+        found = values(scrape(ClusterReport("one", "acting", None, True, 12.0, []), ofCluster))
         of = {name: each for (name, _), each in found.items()}
         self.assertEqual((of["txbore_cluster_acting"], of["txbore_cluster_recovering"]), (1, 1))
         self.assertEqual(of["txbore_cluster_engine_away_seconds"], 0)

@@ -32,7 +32,7 @@ OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
 
 def both() -> tuple[list[Metric], list[Metric]]:
     """The metrics of a server, which has workers and is a node of a cluster, and of a client."""
-    server = replace(WITH_WORKERS, cluster=ClusterReport("node1", "acting", None, False, []))
+    server = replace(WITH_WORKERS, cluster=ClusterReport("node1", "acting", None, False, None, []))
     return list(ServerMetrics()(server)), list(ClientMetrics()(CLIENT))
 
 
