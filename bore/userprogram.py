@@ -88,7 +88,11 @@ def _add(command: UserCommand) -> Printed:
     rights = _rights(new, command)
     after = []
     if isNew and command.settings is None:
-        after.append(f"The server has to run with this file: bore server --tls --users {command.file}")
+        file = command.certificateFile
+        given = "" if file is None else f" --tls-cert {file} --tls-key FILE"
+        after.append(f"The server has to run with this file: bore server --tls{given} --users {command.file}")
+        if file is None and made is not None:
+            after.append("A server with --tls-cert has another key than this line: then give --tls-cert here as well.")
     if made is None:
         return Printed(_shown(command.name, rights), after=after)
     if rights.original:
@@ -226,23 +230,29 @@ def _invitation(command: UserCommand, text: UsersText, secret: str) -> Invitatio
         port = (tls and tls.port) or (settings and settings.controlPort) or CONTROL_PORT
     if command.address is not None:
         text.setTop(ADDRESS, hostPort(host, port))
-    return Invitation(command.name, secret, host, port, _pins(command, host))
+    return Invitation(command.name, secret, host, port, _pins(command, host, port))
 
 
-def _pins(command: UserCommand, host: str) -> tuple[str, ...]:
+def _pins(command: UserCommand, host: str, port: int) -> tuple[str, ...]:
+    from bore.admin.serverkeys import OtherKey, refuseOthers
     from bore.tls.serverpins import serverPins  # loads OpenSSL
 
     settings = command.settings
     if settings is not None and settings.tls is None:
         raise CannotDo("this server does not use TLS, which users need: add tls = true to its settings file")
-    certificate = None if settings is None or settings.tls is None else settings.tls.certificate
+    certificate = command.certificateFile
+    if certificate is None and settings is not None and settings.tls is not None:
+        certificate = settings.tls.certificate
     folder = command.folder
     if SYSTEM_SETTINGS in command.file.absolute().parents:  # of a unit of systemd
         folder = SYSTEM_STATE
     try:
-        return serverPins(certificate, folder, host)
-    except BadCredentials as e:
+        pins = serverPins(certificate, folder, host)
+        if certificate is None:
+            refuseOthers(command.runtime, port, pins, folder)
+    except (BadCredentials, OtherKey) as e:
         raise CannotDo(str(e)) from None
+    return pins
 
 
 def _toSend(made: Invitation, rights: Rights, after: Sequence[str]) -> Printed:

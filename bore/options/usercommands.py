@@ -44,6 +44,7 @@ class UserCommand:
     :ivar grace: how long the former secret stays valid.
     :ivar address: the host and the port that clients reach the server by; None: as it was before.
     :ivar settings: those of the server, from its settings file; None: no such file was given.
+    :ivar certificateFile: the file with the certificate of the server; None: that of the settings, or its own.
     :ivar folder: the server's state directory; None: there is none.
     :ivar runtime: the directories in which running servers have their admin sockets.
     """
@@ -57,6 +58,7 @@ class UserCommand:
     grace: timedelta = timedelta()
     address: tuple[str, int | None] | None = None
     settings: ServerSettings | None = None
+    certificateFile: Path | None = None
     folder: Path | None = None
     runtime: Sequence[Path] = ()
 
@@ -117,6 +119,14 @@ _ADDRESS: Final = option(
     None,
     environment="BORE_ADDRESS",
 )
+_SERVER_CERTIFICATE: Final = option(
+    "--tls-cert",
+    "File with the certificate of the server, if it runs with this option and without a settings file",
+    values.path,
+    "FILE",
+    None,
+    shown="that of --config, or the server's own",
+)
 _EXPIRES: Final = option(
     "--expires",
     "Last day (UTC) of the user, such as 2027-06-30, or a time, or a duration from now on, such as 30d or 12h",
@@ -149,13 +159,16 @@ _PLACE: Final[tuple[Option[object], ...]] = (_USERS, _CONFIG)
 _ACTIONS: Final[dict[str, tuple[str, tuple[Option[object], ...]]]] = {
     "add": (
         "Add a user, and print the line by which the user joins.",
-        (_NAME, *_RIGHTS, _WITH_CERTIFICATE, _ADDRESS, *_PLACE),
+        (_NAME, *_RIGHTS, _WITH_CERTIFICATE, _ADDRESS, _SERVER_CERTIFICATE, *_PLACE),
     ),
     "list": ("List the users.", _PLACE),
     "show": ("Show what a user may do.", (_NAME, *_PLACE)),
     "change": ("Change what a user may do.", (_NAME, *_RIGHTS, _UNSET, *_PLACE)),
     "revoke": ("Remove a user.", (_NAME, *_PLACE)),
-    "rotate": ("Give a user a new secret, and print the new line.", (_NAME, _GRACE, _ADDRESS, *_PLACE)),
+    "rotate": (
+        "Give a user a new secret, and print the new line.",
+        (_NAME, _GRACE, _ADDRESS, _SERVER_CERTIFICATE, *_PLACE),
+    ),
 }
 
 ACTIONS: Final = ", ".join(_ACTIONS)
@@ -200,6 +213,7 @@ def _build(action: str, options: Sequence[Option[object]], found: Values) -> Use
         found[_GRACE] if _GRACE in options else timedelta(),
         found[_ADDRESS] if _ADDRESS in options else None,
         None if server is None else server.settings,
+        found[_SERVER_CERTIFICATE] if _SERVER_CERTIFICATE in options else None,
         stateFolder(found.environment),
         runtimeFolders(found.environment),
     )

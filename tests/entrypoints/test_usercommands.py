@@ -20,7 +20,6 @@ from bore.userprogram import run
 from bore.users.ports import ports
 from bore.users.rights import endText
 from bore.wire.secret import Secret
-from tests.certificates import Authority
 from tests.entrypoints.usercase import ADDRESS, UserCase
 
 
@@ -38,7 +37,11 @@ class AddTests(UserCase):
         self.assertEqual(made.pins, (readCredentials(own, own).fingerprint,))
         self.assertEqual(printed.before, ("Send alice this line. It is shown only once:",))
         self.assertEqual(
-            printed.after, [f"The server has to run with this file: bore server --tls --users {self.path}"]
+            printed.after,
+            [
+                f"The server has to run with this file: bore server --tls --users {self.path}",
+                "A server with --tls-cert has another key than this line: then give --tls-cert here as well.",
+            ],
         )
         self.assertNotIn(made.secret, self.path.read_text())
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
@@ -123,18 +126,6 @@ class AddTests(UserCase):
         self.assertRegex(str(caught.exception), rf"\A{re.escape(str(self.path))}:\d+: bob.exclusive: .* alice")
         self.assertEqual(self.path.read_bytes(), before)
         self.assertEqual([each for each in os.listdir(self.home) if each.startswith(".new")], [])
-
-    def test_theSettingsOfTheServerAreHeeded(self) -> None:
-        identity = Authority().issue("tunnel.example.com")
-        certificate, key = identity.write(self.home, "own")
-        config = self.home / "server.toml"
-        for settings, port in (("tls = true", 7835), ("tls-port = 7836", 7836), ("tls = true\ncontrol-port = 9", 9)):
-            config.write_text(f'{settings}\ntls-cert = "{certificate}"\ntls-key = "{key}"\n')
-            self.path.unlink(missing_ok=True)
-            made = self.line("add", "alice", "--config", str(config), *ADDRESS)
-            self.assertEqual((made.port, made.pins), (port, (identity.fingerprint,)))
-        config.write_text("lease = 0\n")
-        self.assertCannot("add tls = true to its settings file", "add", "bob", "--config", str(config), *ADDRESS)
 
 
 class ChangeTests(UserCase):

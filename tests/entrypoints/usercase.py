@@ -27,7 +27,8 @@ class UserCase(SynchronousTestCase):
     def parse(self, *words: str) -> UserCommand:
         line = userCommand(words[0])
         assert line is not None
-        environment = {"XDG_STATE_HOME": str(self.home), "BORE_USERS": str(self.path), "HOME": str(self.home)}
+        environment = {name: str(self.home) for name in ("XDG_STATE_HOME", "HOME", "RUNTIME_DIRECTORY")}
+        environment["BORE_USERS"] = str(self.path)
         return line.parse(words[1:], environment)
 
     def run_(self, *words: str) -> Printed:
