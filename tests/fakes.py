@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import cast
 
@@ -49,7 +50,29 @@ class FakeTransport(StringTransport):
 
 
 class FakeReactor(MemoryReactorClock):
-    """A clock that the test advances, and descriptors that are not watched."""
+    """A clock that the test advances, and descriptors that are watched when it says so."""
+
+    def turn(self, most: int = 1000) -> int:
+        """
+        Call for everything that a level-triggered poll finds to read, until it finds nothing.
+
+        :param most: how many calls these are at most; with more the poll spins.
+        :returns: how many calls that were.
+        """
+        calls = 0
+        while True:
+            poll = select.poll()
+            readers = {reader.fileno(): reader for reader in self.getReaders()}
+            for descriptor in readers:
+                poll.register(descriptor, select.POLLIN)
+            ready = poll.poll(0)
+            if not ready:
+                return calls
+            for descriptor, _ in ready:
+                if descriptor in readers and readers[descriptor].fileno() == descriptor:
+                    readers[descriptor].doRead()
+                    calls += 1
+            assert calls <= most, "the poll spins"
 
 
 def logObserver(events: list[LogEvent]) -> ILogObserver:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Sequence
 from typing import Final, cast
@@ -71,7 +70,6 @@ class DoorwayCase(SynchronousTestCase):
     A doorway between clients and two workers.
 
     :ivar known: the sources that have a tunnel.
-    :ivar looks: how many times the reactor has called for a descriptor.
     """
 
     bounds = Bounds()
@@ -83,7 +81,6 @@ class DoorwayCase(SynchronousTestCase):
         sink = Sink()
         sink.subscribe(self.events.append)
         self.known: set[str] = set()
-        self.looks = 0
         self.workers = [FakeWorker(self, 1), FakeWorker(self, 2)]
         self.host = loopbackHost()
         self.doorway = Doorway(
@@ -114,26 +111,8 @@ class DoorwayCase(SynchronousTestCase):
         return client
 
     def turn(self, most: int = 1000) -> int:
-        """
-        Have the reactor call for everything that a level-triggered poll reports, until it reports nothing.
-
-        :returns: how many calls that were.
-        """
-        calls = 0
-        while True:
-            poll = select.poll()
-            readers = {reader.fileno(): reader for reader in self.reactor.getReaders()}
-            for descriptor in readers:
-                poll.register(descriptor, select.POLLIN)
-            ready = poll.poll(0)
-            if not ready:
-                self.looks += calls
-                return calls
-            for descriptor, _ in ready:
-                if descriptor in readers and readers[descriptor].fileno() == descriptor:
-                    readers[descriptor].doRead()
-                    calls += 1
-            assert calls < most, "the poll spins"
+        """See :meth:`~tests.fakes.FakeReactor.turn`."""
+        return self.reactor.turn(most)
 
     def report(self, worker: FakeWorker, *counts: tuple[str, int]) -> None:
         """A worker has seen all that was sent to it."""
