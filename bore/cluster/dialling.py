@@ -13,6 +13,12 @@ from bore.streams.endpoint import DialerEndpoint
 from bore.streams.errortexts import errorText
 from bore.streams.reactor import IReactor
 
+#: The longest answer that is taken, in bytes: a thousand nodes have half of it.
+MAX_ANSWER: Final = 1 << 20
+
+#: What is said of a longer one.
+TOO_LONG: Final = f"its answer has more than {MAX_ANSWER >> 20} MiB"
+
 #: Errors of OpenSSL, and our texts for them; :mod:`bore.tls.mistakes` has more.
 _MISTAKES: Final = (
     ("certificate verify failed", "its certificate is not signed by an authority that is trusted, or has expired"),

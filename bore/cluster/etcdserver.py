@@ -13,15 +13,12 @@ from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from bore.cluster.dialling import engineEndpoint, engineErrorText
+from bore.cluster.dialling import MAX_ANSWER, TOO_LONG, engineEndpoint, engineErrorText
 from bore.cluster.engine import ENGINE_TIMEOUT
 from bore.cluster.url import EngineServer, EngineTls
 from bore.streams.reactor import IReactor
 from bore.tls.certificates import BadCredentials
 from bore.wire.values import value
-
-#: The longest answer that is read, in bytes: a thousand nodes have half of it.
-_MAX_ANSWER: Final = 1 << 20
 
 #: How many connections without a request are kept.
 _KEPT: Final = 16
@@ -157,12 +154,12 @@ class _Answer(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self._length += len(data)
-        if self._length <= _MAX_ANSWER:
+        if self._length <= MAX_ANSWER:
             self._parts.append(data)
             return
         self._close()
         if not self.done.called:
-            self.done.errback(Unreachable(f"its answer has more than {_MAX_ANSWER >> 20} MiB"))
+            self.done.errback(Unreachable(TOO_LONG))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.done.called:

@@ -11,12 +11,12 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IConnector, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, ReconnectingClientFactory
 from twisted.python.failure import Failure
-from txredisapi import BaseRedisProtocol, ResponseError
+from txredisapi import ResponseError
 from zope.interface import implementer
 
 from bore.cluster.dialling import engineAway, engineEndpoint, engineErrorText
 from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway
-from bore.cluster.redislink import Commands, RedisLink, replyText
+from bore.cluster.redislink import Commands, RedisLink, RedisProtocol, replyText
 from bore.cluster.url import EngineServer, EngineTls, Login
 from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor
@@ -109,7 +109,7 @@ class HeldRedis(ReconnectingClientFactory):
         return engineAway(self.server, self._why if self._made is None else self._made.why)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        made = BaseRedisProtocol(convertNumbers=False)
+        made = RedisProtocol()
         cast(Commands, made).whenConnected().addCallback(self._connected)
         return cast(Protocol, made)
 
@@ -134,6 +134,7 @@ class HeldRedis(ReconnectingClientFactory):
     def _connected(self, commands: Commands) -> None:
         assert self.server is not None
         self._made = link = RedisLink(self._reactor, commands, self.server)
+        commands.broken = link.drop
         entering = Deferred.fromCoroutine(link.enter(*self._login, self._database))
         entering.addTimeout(ENGINE_TIMEOUT, self._reactor)
         entering.addCallbacks(lambda _: self._entered(link), self._refused, errbackArgs=(link,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha1
 from typing import Final, TypeAlias
@@ -12,9 +13,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from txredisapi import RedisError, ResponseError
+from txredisapi import BaseRedisProtocol, RedisError, ResponseError
 
-from bore.cluster.dialling import engineAway
+from bore.cluster.dialling import MAX_ANSWER, TOO_LONG, engineAway
 from bore.cluster.engine import EngineAway
 from bore.cluster.url import EngineServer
 from bore.streams.transport import IStreamTransport
@@ -40,6 +41,8 @@ _SHOWN: Final = 200
 
 _CUT: Final = "the connection was cut"
 
+_NO_REDIS: Final = "it does not answer in the protocol of Redis"
+
 
 def replyText(error: BaseException | None) -> str:
     """The text of an error that a server has answered, without the place in a script."""
@@ -51,6 +54,7 @@ class Commands(Interface):
 
     transport: IStreamTransport
     connected: int
+    broken: Callable[[str], None]
 
     def whenConnected(self) -> Deferred[Commands]:
         """Fire when commands can be sent."""
@@ -60,6 +64,46 @@ class Commands(Interface):
         Send a command. Fails with ResponseError when the answer is an error, and with another RedisError when the
         connection is lost.
         """
+
+
+class _Broken(Exception):
+    """What was received is no answer; the text says why."""
+
+
+class RedisProtocol(BaseRedisProtocol):  # type: ignore[misc]
+    """
+    txredisapi's protocol, which by itself takes answers of any length, and any number that nobody has asked for.
+
+    :ivar broken: called with what is wrong when the server sends what cannot be an answer: the connection has to end.
+    """
+
+    def __init__(self) -> None:
+        BaseRedisProtocol.__init__(self, convertNumbers=False)
+        self._length = 0  # of what was received behind the last answer
+        self.broken: Callable[[str], None] = lambda why: None
+
+    def dataReceived(self, data: bytes, unpause: bool = False) -> None:
+        """See the base class, which calls it as well."""
+        self._length += 0 if unpause else len(data)
+        try:
+            BaseRedisProtocol.dataReceived(self, data, unpause)
+            if self._length > MAX_ANSWER:
+                raise _Broken(TOO_LONG)
+        except _Broken as e:
+            self.broken(str(e))
+        except Exception:  # whatever the base class stumbles over
+            self.broken(_NO_REDIS)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """See the base class."""
+        raise _Broken(_NO_REDIS)
+
+    def replyReceived(self, reply: Reply | Exception) -> None:
+        """See the base class."""
+        if not self.replyQueue.waiting:
+            raise _Broken(_NO_REDIS)
+        self._length = 0
+        BaseRedisProtocol.replyReceived(self, reply)
 
 
 class Script:
