@@ -111,15 +111,21 @@ class Upgrader:
         self._reactor.callLater(0.1, self._begin)
 
     def _begin(self) -> None:
+        # What is at rest cannot be stopped or reloaded: from now on signals are for the new code. What was caught
+        # before is done in the next turn of the reactor, and a stop is known at its end.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._reactor.callLater(0, self._reactor.callLater, 0, self._rest, before)
+
+    def _rest(self, before: Iterable[int]) -> None:
+        """Have the supervisor come to rest. The signals are blocked that were not blocked before."""
         try:
             self._checkRunning()
         except NoUpgrade:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             self._failed(Failure())
             return
         self._sink.emit(Upgrading(__version__))
         self._prepare()
-        # What is at rest cannot be stopped or reloaded: from now on they are for the new code.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         rests = self._supervisor.quiesce().addCallback(self._run)
         rests.addErrback(self._goesOn, before)
 

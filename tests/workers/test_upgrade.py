@@ -144,6 +144,14 @@ class NoUpgrades(SynchronousTestCase):
         self.assertFalse([each for each in self.events if isinstance(each, Upgrading)])
         self.assertGoesOn("the server is about to end")
 
+    def test_itEndsForASignalThatWasCaughtJustBefore(self) -> None:
+        """Its handler has the reactor stop in the next turn, and the server knows of that at the end of the turn."""
+        self.upgrade()
+        self.clock.callLater(0.1, self.clock.callLater, 0, setattr, self.supervisor, "state", "stopping")
+        self.clock.advance(0.1)
+        self.assertEqual(self.supervisor.calls, [])
+        self.assertGoesOn("the server is about to end")
+
     def test_itEndsWhileItComesToRest(self) -> None:
         """As the admin socket can have it end."""
         self.upgrade()
