@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from bore.cluster.engine import EngineAway
+from bore.cluster.engine import EngineAway, EngineRefuses
 from bore.cluster.url import EngineServer, EngineTls
 from bore.streams.dial import TcpDialer
 from bore.streams.endpoint import DialerEndpoint
@@ -76,4 +76,18 @@ def engineErrorText(why: BaseException | None) -> str:
 
 def engineAway(server: EngineServer | None, why: str) -> EngineAway:
     """The error that a server cannot be used; None: any."""
-    return EngineAway(f"the engine{f' at {server}' if server else ''} cannot be used: {why.rstrip('.')}")
+    return EngineAway(_textOf(server, why))
+
+
+def engineRefuses(server: EngineServer | None, why: str) -> EngineRefuses:
+    """The error that a server has answered, and does not do what was asked; None: any."""
+    return EngineRefuses(_textOf(server, why))
+
+
+def strangersText(prefix: str, error: object) -> str:
+    """What is said of an entry or a record that no node has written."""
+    return f"another program has written keys that begin with {prefix}: {error}"
+
+
+def _textOf(server: EngineServer | None, why: str) -> str:
+    return f"the engine{f' at {server}' if server else ''} cannot be used: {why.rstrip('.')}"

@@ -31,6 +31,12 @@ class EngineAway(Exception):
     """The engine has not answered in time: whether it has carried the call out, or will, is unknown."""
 
 
+class EngineRefuses(EngineAway):
+    """
+    The engine has answered, and has not carried the call out: it refuses that, or has what no node has written.
+    """
+
+
 class Voided(Exception):
     """The member has no entry, or no more: it owns nothing."""
 

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bore.cluster.dialling import engineAway
+from bore.cluster.dialling import engineRefuses, strangersText
 from bore.cluster.engine import ENGINE_TIMEOUT, Beaten, EngineAway, Node, Record, Voided, Wanted
 from bore.cluster.etcdclient import EtcdClient
 from bore.cluster.etcdgateway import countAll, delete, get, getAll, getNames, isLess, put, unchanged, unchangedAll
@@ -103,8 +103,7 @@ class EtcdEngine:
 
     def _failed(self, reason: Failure) -> Failure:
         if isinstance(reason.value, MalformedMessage):
-            text = f"another program has written keys that begin with {self._prefix}: {reason.value}"
-            return Failure(engineAway(None, text))
+            return Failure(engineRefuses(None, strangersText(self._prefix, reason.value)))
         return reason
 
     async def _enter(self, until: float, node: Node) -> int:

@@ -16,7 +16,7 @@ from twisted.internet.defer import (
 )
 from twisted.web.http import NOT_FOUND, OK
 
-from bore.cluster.dialling import engineAway
+from bore.cluster.dialling import engineAway, engineRefuses
 from bore.cluster.engine import ENGINE_TIMEOUT
 from bore.cluster.etcdgateway import Answer, BadAnswer, Part, readAnswer, readError, readToken, transaction
 from bore.cluster.etcdserver import EtcdServer, Reply, Unreachable
@@ -190,7 +190,7 @@ def _accepted(server: EtcdServer, reply: Reply) -> bytes:
     mistake = next((ours for words, ours in _MISTAKES if words in text), "")
     refusal = mistake or f"it refuses: {ascii(text[:_SHOWN])[1:-1]}"
     if mistake or code in _FINAL:
-        raise engineAway(server.place, refusal)
+        raise engineRefuses(server.place, refusal)
     if not code:
         refusal = _NO_GATEWAY if reply.status == NOT_FOUND else f"it answers with the status {reply.status}"
     raise Unreachable(refusal)

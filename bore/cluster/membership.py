@@ -151,8 +151,9 @@ class Membership:
         claim = self._claim
         try:
             record = await self._engine.grant(Wanted(address, key, user, member, claim, limit))
-        except EngineAway:
+        except EngineAway as e:
             self._leaving.doubt(address, claim, self._now())
+            self.reports.refused(e)
             raise
         if member != self.member:
             raise EngineAway  # a former member has it, which owns nothing
@@ -185,10 +186,18 @@ class Membership:
                 await self._beatOnce()
             if self.member:
                 self._review()
-                await self._settle()
-                await self._tidy()
+                await self._afterBeat()
         except Voided:
             self._ended()
+
+    async def _afterBeat(self) -> None:
+        try:
+            await self._settle()
+            await self._tidy()
+            self.reports.completed()
+        except EngineAway as e:
+            self.reports.incomplete(e)
+            raise
 
     async def _enter(self) -> None:
         """Become another member. One whose entering has an unknown outcome is given up."""
@@ -287,6 +296,8 @@ class Membership:
 
     def _notLeft(self, reason: Failure, member: str, address: int, claim: int) -> None:
         reason.trap(EngineAway)
+        assert isinstance(reason.value, EngineAway)
+        self.reports.refused(reason.value)
         if member == self.member:
             self._leaving.add(address, claim)
 

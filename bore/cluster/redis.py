@@ -20,11 +20,12 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 
 from bore.cluster import redisscripts as scripts
-from bore.cluster.dialling import engineAway
+from bore.cluster.dialling import engineAway, engineRefuses, strangersText
 from bore.cluster.engine import (
     ENGINE_TIMEOUT,
     Beaten,
     EngineAway,
+    EngineRefuses,
     Node,
     Record,
     Recovering,
@@ -199,7 +200,7 @@ class RedisEngine:
             case {"no": "taken", "record": str(record)}:
                 raise Taken(recordFrom(record))
             case {"no": "evicts"}:
-                raise engineAway(link.server, _EVICTS)
+                raise engineRefuses(link.server, _EVICTS)
             case {"no": str(no)} if no in _REFUSALS:
                 raise _REFUSALS[no]
             case {"replicas": int(replicas), **others}:
@@ -259,7 +260,9 @@ class RedisEngine:
 
     def _malformed(self, reason: Failure) -> Failure:
         """The database has something that we have not written."""
-        return Failure(self._strange(reason.value)) if reason.check(MalformedMessage) else reason
+        if not isinstance(reason.value, MalformedMessage):
+            return reason
+        return Failure(engineRefuses(self._held.server, strangersText(self._prefix, reason.value)))
 
-    def _strange(self, answer: object) -> EngineAway:
-        return engineAway(self._held.server, f"it has answered {str(answer)[:_SHOWN]!r}")
+    def _strange(self, answer: object) -> EngineRefuses:
+        return engineRefuses(self._held.server, f"it has answered {str(answer)[:_SHOWN]!r}")

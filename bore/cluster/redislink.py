@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txredisapi import BaseRedisProtocol, RedisError, ResponseError
 
-from bore.cluster.dialling import MAX_ANSWER, TOO_LONG, engineAway
+from bore.cluster.dialling import MAX_ANSWER, TOO_LONG, engineAway, engineRefuses
 from bore.cluster.engine import EngineAway
 from bore.cluster.url import EngineServer
 from bore.streams.transport import IStreamTransport
@@ -227,4 +227,4 @@ class RedisLink:
         text = replyText(why)
         if _READ_ONLY in text:
             self.drop(text)
-        return engineAway(self.server, text)
+        return engineRefuses(self.server, text)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from bore.cluster.engine import EngineAway, EngineRefuses
 from bore.events import Event
 from bore.events.server import (
     ClusterJoined,
     ClusterTtlDiffers,
     EngineAnswers,
+    EngineRefused,
     EngineUnanswered,
     NodeNameTaken,
     OwnershipBack,
@@ -18,6 +20,15 @@ from bore.events.server import (
 
 #: An engine that has not answered for this time is reported, in seconds: longer than one call that is lost.
 _REPORTED: Final = 5.0
+
+#: Errors are only of single calls if the beats before and after them were answered within this time, in seconds.
+_STEADY: Final = 2.5
+
+#: An error of a single call is reported once within this time, in seconds.
+_AGAIN: Final = 600.0
+
+#: How many errors are kept, in an outage or within _AGAIN.
+_KEPT: Final = 8
 
 
 class Reports:
@@ -33,8 +44,11 @@ class Reports:
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self._name = name
         self._now = now
-        self._answered = now()
+        self._answered = self._complete = now()
         self._unanswered = False
+        self._errors: set[str] = set()  # those that were reported since then
+        self._refusals: set[str] = set()  # errors of single calls since the last beat was answered
+        self._refused: dict[str, float] = {}  # when each was reported
         self._another = self._otherTtl = False
         self.joined = False
         self.emit: Callable[[Event], None] = lambda event: None
@@ -47,21 +61,53 @@ class Reports:
     def answered(self) -> None:
         """The engine has answered."""
         now = self._now()
+        refusals, self._refusals = self._refusals, set()
+        for error in sorted(refusals) if now - self._answered < _STEADY else ():
+            self._tell(error, now)
         if self._unanswered:
             self.emit(EngineAnswers(now - self._answered))
             self._unanswered = False
+            self._errors.clear()
         self._answered = now
+
+    def completed(self) -> None:
+        """All calls of a turn have succeeded."""
+        self._complete = self._now()
 
     def failed(self, error: str, until: float) -> None:
         """
-        The engine has not answered.
+        The engine has not answered. Each error is reported once until it does.
 
         :param until: when the node ceases to act as owner.
         """
         now = self._now()
-        if not self._unanswered and now - self._answered >= _REPORTED:
+        if now - self._answered >= _REPORTED and error not in self._errors and len(self._errors) < _KEPT:
             self._unanswered = True
+            self._errors.add(error)
             self.emit(EngineUnanswered(error or "the engine of the cluster has not answered", max(0.0, until - now)))
+
+    def refused(self, error: EngineAway) -> None:
+        """
+        A call has failed that is none of a turn. That is reported if the engine says why, and answers the next beat.
+        """
+        if isinstance(error, EngineRefuses) and len(self._refusals) < _KEPT:
+            self._refusals.add(str(error))
+
+    def incomplete(self, error: EngineAway) -> None:
+        """
+        A call of a turn has failed whose beat was answered. That is reported if the engine says why, or it is so for a
+        while.
+        """
+        now = self._now()
+        if isinstance(error, EngineRefuses) or now - self._complete >= _REPORTED:
+            self._tell(str(error), now)
+
+    def _tell(self, error: str, now: float) -> None:
+        """Report the error of a single call, once."""
+        self._refused = {each: since for each, since in self._refused.items() if now - since < _AGAIN}
+        if error not in self._refused and len(self._refused) < _KEPT:
+            self._refused[error] = now
+            self.emit(EngineRefused(error))
 
     def sees(self, another: bool, otherTtl: bool) -> None:
         """

@@ -165,7 +165,7 @@ class ClusterTtlDiffers(Event):
 @value
 class EngineUnanswered(Event):
     """
-    The engine of the cluster has not answered for a while. No new tunnel is opened.
+    The engine of the cluster has not answered for a while, or now for another reason. No new tunnel is opened.
 
     :ivar error: what is wrong, as far as it is known.
     :ivar seconds: for how long tunnels go on without it.
@@ -173,6 +173,17 @@ class EngineUnanswered(Event):
 
     error: str
     seconds: float
+
+
+@value
+class EngineRefused(Event):
+    """
+    The engine of the cluster answers, and has not carried a call out: a tunnel may not be opened, or stay taken.
+
+    :ivar error: what is wrong.
+    """
+
+    error: str
 
 
 @value

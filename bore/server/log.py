@@ -72,6 +72,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.error,
         "another node of the cluster has another --cluster-ttl: all nodes need the same",
     ),
+    facts.EngineRefused: (LogLevel.warn, "{error}; only some calls fail"),
     facts.EngineAnswers: (LogLevel.info, "the engine of the cluster answers again, after {seconds:.0f} s"),
     facts.OwnershipLapsed: (
         LogLevel.warn,

@@ -7,11 +7,11 @@ from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway
+from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway, EngineRefuses
 from bore.cluster.membership import Membership
 from bore.cluster.memory import MemoryEngine, MemoryStore
 from bore.cluster.registry import ClusterRegistry
@@ -33,6 +33,8 @@ class FaultyEngine(MemoryEngine):
     :ivar fault: what becomes of calls: ``""``: nothing; ``lost``: they do not arrive; ``unanswered``: they are carried
         out, and their answers are lost; ``late``: they are carried out when :meth:`carryOut` is called; ``restore``:
         as ``late``, for these calls alone.
+    :ivar refuses: the names of the calls that the engine refuses.
+    :ivar refusal: what it says then.
     :ivar late: the calls that are still to be carried out.
     :ivar calls: the names of all calls that were made.
     """
@@ -41,6 +43,8 @@ class FaultyEngine(MemoryEngine):
         super().__init__(store)
         self._clock = clock
         self.fault = ""
+        self.refuses: set[str] = set()
+        self.refusal = ""
         self.late: list[Callable[[], object]] = []
         self.calls: list[str] = []
 
@@ -53,6 +57,8 @@ class FaultyEngine(MemoryEngine):
 
     def _call(self, carryOut: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Deferred[T]:
         self.calls.append(carryOut.__name__)
+        if carryOut.__name__ in self.refuses:
+            return fail(EngineRefuses(self.refusal))
         if self.fault in ("", "restore") and carryOut.__name__ != self.fault:
             return super()._call(carryOut, *arguments, **named)
         self.late.append(partial(carryOut, *arguments, **named))

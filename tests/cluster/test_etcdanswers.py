@@ -9,7 +9,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from bore.cluster.engine import EngineAway
+from bore.cluster.engine import EngineAway, EngineRefuses
 from bore.cluster.etcdserver import EtcdServer, Unreachable
 from bore.cluster.url import EngineServer
 from tests.cluster.etcdprogram import REACTOR, engineOf
@@ -19,8 +19,8 @@ from tests.support import PATIENCE, LocalService
 class EtcdAnswersTests(TestCase):
     """Whatever answers, a call says what is wrong, in time."""
 
-    async def whyNot(self, answer: bytes) -> str:
-        """Why a call fails that gets this answer."""
+    async def whyNot(self, answer: bytes, error: type[EngineAway] = EngineAway) -> str:
+        """Why a call fails that gets this answer, with this error."""
 
         def serve(sock: socket.socket) -> None:
             sock.recv(1 << 16)
@@ -28,13 +28,14 @@ class EtcdAnswersTests(TestCase):
 
         service = LocalService(serve)
         self.addCleanup(service.close)
-        with self.assertRaises(EngineAway) as raised:
+        with self.assertRaises(error) as raised:
             await engineOf(self, f"etcd://127.0.0.1:{service.port}").records()
         return str(raised.exception).partition(" cannot be used: ")[2]
 
-    async def answered(self, body: bytes, status: str = "200 OK") -> str:
+    async def answered(self, body: bytes, status: str = "200 OK", error: type[EngineAway] = EngineAway) -> str:
         """The same, with this body."""
-        return await self.whyNot(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body)
+        head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body))
+        return await self.whyNot(head + body, error)
 
     async def test_whatIsNoGatewayIsNamed(self) -> None:
         why = await self.answered(b"404 page not found", "404 Not Found")
@@ -54,7 +55,8 @@ class EtcdAnswersTests(TestCase):
 
     async def test_anErrorOfEtcdIsShownInAscii(self) -> None:
         body = '{"message":"etcdserver: too many ü","code":3}'.encode()
-        self.assertEqual(await self.answered(body, "400 Bad Request"), r"it refuses: etcdserver: too many \xfc")
+        why = await self.answered(body, "400 Bad Request", EngineRefuses)
+        self.assertEqual(why, r"it refuses: etcdserver: too many \xfc")
 
     async def test_anEndWithinTheAnswerIsNamed(self) -> None:
         self.assertEqual(

@@ -6,7 +6,7 @@ import socket
 from typing import ClassVar, Final
 from unittest import skipUnless
 
-from bore.cluster.engine import UserLimit
+from bore.cluster.engine import EngineRefuses, UserLimit
 from tests.cluster.enginecontract import node, wanted
 from tests.cluster.rediscase import RedisCase
 from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
@@ -95,6 +95,14 @@ class RedisAccessTests(RedisCase):
         error = await self.away(self.begun(self.url("bore:geheim@")).enter(node("one/1")))
         self.assertRegex(error, "can't access at least one of the keys|No permissions to access a key")
         self.assertNotIn("user_script", error)
+
+    async def test_aRightThatOnlyClaimsNeedIsNamed(self) -> None:
+        server = ["--no-auth-warning", "-a", "geheim", "ACL", "SETUSER", "less", "reset", "on", ">geheim", "~test*"]
+        self.server.command(*server, *_COMMANDS.replace("+@sortedset ", "").split())
+        engine = self.begun(self.url("less:geheim@"))
+        await self.ready(engine)
+        error = await self.assertFailure(engine.grant(wanted("one/1")), EngineRefuses)
+        self.assertRegex(str(error), "can't run this command|(?i)permission")
 
     async def test_databasesAndPrefixesAreApart(self) -> None:
         for path in ("", "/3"):

@@ -9,12 +9,14 @@ from bore.events.server import (
     ClusterJoined,
     ClusterTtlDiffers,
     EngineAnswers,
+    EngineRefused,
     EngineUnanswered,
     NodeNameTaken,
     OwnershipBack,
     OwnershipLapsed,
 )
 from bore.status.report import ClusterReport, NodeReport
+from bore.wire.errors import ClusterAway
 from tests.cluster.clustercase import TTL, ClusterCase, FakeNode
 
 KEY = "1" * 32
@@ -41,6 +43,78 @@ class ReportTests(ClusterCase):
         [answers, back] = one.events[3:]
         self.assertIsInstance(answers, EngineAnswers)
         self.assertEqual(back, OwnershipBack())
+
+    def test_anotherErrorOfAnEngineThatIsAwayIsReportedAsWell(self) -> None:
+        one = self.node("one")
+        self.pass_(10)
+        one.events.clear()
+        for error in ("refused", "refused", "no password", "refused", "no password"):
+            one.engine.refusal = error
+            one.engine.refuses = {"beat"}
+            self.pass_(8)
+        errors = [each.error for each in one.events if isinstance(each, EngineUnanswered)]
+        self.assertEqual(errors, ["refused", "no password"])
+        one.engine.refuses = set()
+        self.pass_(4)
+        one.engine.refuses = {"beat"}
+        self.pass_(8)
+        self.assertEqual(sum(isinstance(each, EngineUnanswered) for each in one.events), 3)
+        self.assertNotIn(EngineRefused("no password"), one.events)
+
+    def test_errorsOfAnEngineThatIsAwayAreNotWithoutNumber(self) -> None:
+        one = self.node("one")
+        one.engine.refuses = {"beat"}
+        for n in range(100):
+            one.engine.refusal = f"error {n}"
+            self.pass_(1)
+        self.assertLess(sum(isinstance(each, EngineUnanswered) for each in one.events), 10)
+
+    def test_aCallThatAnEngineRefusesWhichAnswersOthersIsReported(self) -> None:
+        """As one whose user lacks a right that only some calls need."""
+        one = self.node("one")
+        self.pass_(10)
+        one.events.clear()
+        one.engine.refuses = {"grant"}
+        one.engine.refusal = "no right"
+        for _ in range(5):
+            self.failure(one.claim(2001, KEY), ClusterAway)
+            self.pass_(5)
+        self.assertEqual(one.events, [EngineRefused("no right")])
+        self.pass_(600)
+        self.failure(one.claim(2001, KEY), ClusterAway)
+        self.pass_(5)
+        self.assertEqual(one.events, [EngineRefused("no right")] * 2)
+
+    def test_soIsOneThatANodeMakesByItself(self) -> None:
+        for call in ("leave", "restore", "recovered", "void"):
+            one = self.node(f"one-{call}")
+            self.successResultOf(one.claim(2001, KEY))
+            self.pass_(10)
+            one.events.clear()
+            for each in self.nodes:  # another one would do it otherwise
+                each.engine.refuses, each.engine.refusal = {call}, "no right"
+            if call == "leave":
+                one.release(2001)
+            elif call == "void":
+                self.stopped.add(self.node("two"))
+            else:
+                self.store.begin()
+            self.pass_(2 * TTL)
+            self.assertIn(EngineRefused("no right"), one.events, call)
+            for each in self.nodes:
+                each.engine.refuses = set()
+            if 2001 in one.has:
+                one.release(2001)
+            self.pass_(2 * TTL)
+
+    def test_aCallThatIsNeverAnsweredIsReportedWhileOthersAre(self) -> None:
+        one = self.node("one")
+        self.successResultOf(one.claim(2001, KEY))
+        self.pass_(10)
+        self.store.begin()
+        one.engine.fault = "restore"
+        self.pass_(TTL)
+        self.assertEqual([type(each) for each in one.events], [ClusterJoined, EngineRefused, OwnershipLapsed])
 
     def test_oneCallWithoutAnAnswerIsNot(self) -> None:
         one = self.node("one")
