@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -113,12 +113,15 @@ class Giving:
                 self._whole.recall(tunnel.address, server.tunnels.handOver(tunnel))
         server.useCustody(self._custody)
         self._parts = self._everything()
+        self._why: str | None = None
         self._listening: list[tuple[PublicAddress, socket.socket]] = []
         self._timer: IDelayedCall | None = reactor.callLater(TIMEOUT, self._failed, f"it took more than {TIMEOUT:g} s")
         self._channel = Channel(reactor, sock, self._received, self._lost, MAX_TAKEOVER_FRAME, self._sendMore)
         self._sendMore()
+        if self._why is not None:
+            raise CannotGive(self._why)
 
-    def _everything(self) -> Iterator[_Part]:
+    def _everything(self) -> Generator[_Part, None, None]:
         for sock, encrypted in self._service.controlSockets:
             yield ControlPort(encrypted), (os.dup(sock.fileno()),)
         status = self._giver.statusSocket
@@ -128,7 +131,7 @@ class Giving:
         assert isinstance(registry, LocalRegistry)
         state, descriptors = export(self._whole, registry, lambda holder: THE_WORKER)
         for start in range(0, len(descriptors), MAX_DESCRIPTORS):
-            some = [os.dup(each) for each in descriptors[start : start + MAX_DESCRIPTORS]]
+            some = _copies(descriptors[start : start + MAX_DESCRIPTORS])
             yield Descriptors(len(some)), some
         text = json.dumps(state)
         for start in range(0, len(text), MAX_PART):
@@ -169,6 +172,7 @@ class Giving:
         """The other process does not take over: go on."""
         if self._timer is None:
             return
+        self._why = why
         self._close()
         self._service.server.useCustody(self._local)
         self._custody.goOn(self._local)
@@ -205,9 +209,8 @@ class Giving:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
+        self._parts.close()  # what was not sent was not copied
         self._channel.close()
-        for _, descriptors in self._parts:
-            closeDescriptors(descriptors)
 
 
 class RetiredServer:
@@ -245,6 +248,22 @@ class RetiredServer:
     def stop(self) -> Deferred[object]:
         """See :class:`bore.workers.inside.Inside`."""
         return maybeDeferred(self._giver.stop)
+
+
+def _copies(descriptors: Sequence[int]) -> list[int]:
+    """
+    Return copies of descriptors.
+
+    :raises OSError: if there is no room for all of them; then there are none.
+    """
+    made: list[int] = []
+    try:
+        for each in descriptors:
+            made.append(os.dup(each))  # noqa: PERF401 - what was made is closed
+    except OSError:
+        closeDescriptors(made)
+        raise
+    return made
 
 
 def _connected(path: str) -> tuple[socket.socket, int]:
