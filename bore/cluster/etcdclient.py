@@ -131,7 +131,7 @@ class EtcdClient:
             try:
                 return readAnswer(await self._ask(until, server, body))
             except (Unreachable, BadAnswer) as e:
-                away = engineAway(server.place, str(e))
+                away = (engineRefuses if isinstance(e, BadAnswer) else engineAway)(server.place, str(e))
                 self._leave(server)
         raise away
 
@@ -156,6 +156,8 @@ class EtcdClient:
         except TimeoutError:
             raise Unreachable("it does not answer") from None
         try:
+            if self._stopped:
+                raise Unreachable("we have stopped")
             if not self._token:
                 body = json.dumps({"name": self._login.user, "password": self._login.password}).encode("ascii")
                 reply = await server.ask("auth/authenticate", body, "", self._patience(until))

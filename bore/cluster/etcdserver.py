@@ -8,6 +8,7 @@ from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
@@ -19,6 +20,9 @@ from bore.cluster.url import EngineServer, EngineTls
 from bore.streams.reactor import IReactor
 from bore.tls.certificates import BadCredentials
 from bore.wire.values import value
+
+#: What may be in front of that, in bytes.
+_MAX_HEADERS: Final = 1 << 16
 
 #: How many connections without a request are kept.
 _KEPT: Final = 16
@@ -111,7 +115,28 @@ class _Endpoint:
         return self
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        return engineEndpoint(self._reactor, self._server, self._tls).connect(protocolFactory)
+        limited = WrappingFactory(protocolFactory)
+        limited.protocol = _Limited
+        limited.noisy = False
+        connecting = engineEndpoint(self._reactor, self._server, self._tls).connect(limited)
+        return connecting.addCallback(lambda made: cast(_Limited, made).wrappedProtocol)
+
+
+class _Limited(ProtocolWrapper):
+    """A connection that ends when an answer has too much in front of its body, as headers are read without a limit."""
+
+    _length = 0
+
+    def write(self, data: bytes) -> None:
+        self._length = 0
+        ProtocolWrapper.write(self, data)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._length += len(data)
+        if self._length > MAX_ANSWER + _MAX_HEADERS:
+            self.abortConnection()
+        else:
+            ProtocolWrapper.dataReceived(self, data)
 
 
 @implementer(IBodyProducer)

@@ -106,6 +106,62 @@ class EtcdAnswersTests(TestCase):
         self.assertEqual(len(begun), 3)
         await server.stop()
 
+    async def test_aValueThatIsNoTextIsRefused(self) -> None:
+        entry = b'{"key":"Ym9yZS9zdGF0ZQ==","value":"/wD/","mod_revision":"5"}'
+        body = b'{"header":{},"succeeded":true,"responses":[{"response_range":{"kvs":[%s]}}]}'
+        self.assertEqual(await self.answered(body % entry, error=EngineRefuses), "a name or a value is not a text")
+
+    async def test_headersWithoutEndAreNotRead(self) -> None:
+        ended = Event()
+
+        def serve(sock: socket.socket) -> None:
+            try:
+                sock.sendall(b"HTTP/1.1 200 OK\r\n")
+                while True:
+                    sock.sendall(b"X: y\r\n" * 1000)
+            except OSError:
+                ended.set()
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        server = EtcdServer(REACTOR, EngineServer("127.0.0.1", service.port), None)
+        await self.assertFailure(server.ask("kv/txn", b"{}", "", 1000.0), Unreachable)
+        self.assertTrue(ended.wait(PATIENCE))
+
+    async def test_anAnswerMayBeAsLongOnEachUseOfAConnection(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 20)
+
+        def serve(sock: socket.socket) -> None:
+            while sock.recv(1 << 16):
+                sock.sendall(head + bytes(1 << 20))
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        server = EtcdServer(REACTOR, EngineServer("127.0.0.1", service.port), None)
+        for _ in range(3):
+            self.assertEqual(len((await server.ask("kv/txn", b"{}", "", PATIENCE)).body), 1 << 20)
+        await server.stop()
+
+    async def test_atAStopNoFurtherCallAsksForAToken(self) -> None:
+        begun: list[socket.socket] = []
+
+        def serve(sock: socket.socket) -> None:
+            begun.append(sock)
+            while sock.recv(1 << 16):
+                pass
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        engine = engineOf(self, f"etcd://bore:secret@127.0.0.1:{service.port}")
+        calls = [engine.records() for _ in range(10)]
+        while not begun:
+            await deferLater(REACTOR, 0.01)
+        await engine.stop()
+        for each in calls:
+            await self.assertFailure(each, EngineAway)
+        await deferLater(REACTOR, 0.1)
+        self.assertEqual(len(begun), 1)
+
     async def test_atAStopAllCallsThatWaitFail(self) -> None:
         def serve(sock: socket.socket) -> None:
             while sock.recv(1 << 16):
