@@ -69,7 +69,7 @@ class Case(SynchronousTestCase):
     def test_descriptorsThatAMessageDoesNotHave(self) -> None:
         for kind, count in ((State("{}"), 1), (ControlPort(False), 0)):
             self.send((kind, [self.thing() for _ in range(count)]))
-            with self.assertRaisesRegex(OSError, f"with {count} descriptors"):
+            with self.assertRaisesRegex(OSError, f"with a wrong number of descriptors, {count}"):
                 receive(self.found)
 
     def test_somethingElse(self) -> None:

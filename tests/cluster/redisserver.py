@@ -116,7 +116,10 @@ class SentinelServer(RedisServer):
         found = dict(zip(words[::2], words[1::2], strict=True))
         return (found["num-other-sentinels"], found["num-slaves"]) == (str(others), str(replicas))
 
-    def monitor(self, master: RedisServer) -> None:
-        """Name another master from now on."""
+    def forget(self) -> None:
+        """Name no master from now on."""
         self.command("SENTINEL", "REMOVE", "main")
+
+    def monitor(self, master: RedisServer) -> None:
+        """Name this master from now on."""
         self.command("SENTINEL", "MONITOR", "main", "127.0.0.1", str(master.port), "2")

@@ -68,7 +68,7 @@ class UnreachableTests(ProcessCase):
             client, port = self.client(control, "--check-every", "0.5", *clientWords)
             visitor = self.visitor(port)
             self.assertEchoes(visitor)
-            (server if serverWords else client).waitFor("are there, the limit")
+            (server if serverWords else client).waitFor("the limit of visitors is reached")
             time.sleep(3)  # six checks
             self.assertEqual([x for x in complaints(client) if "check" in x], [])
             self.assertEchoes(visitor)
