@@ -136,7 +136,11 @@ def _done(command: AdminCommand, answer: Part) -> str:
             counts = [
                 counted(answer.count(each), each.removesuffix("s")) for each in ("sessions", "tunnels", "visitors")
             ]
-            return f"ended: {', '.join(counts)}"
+            lines = [f"ended: {', '.join(counts)}"]
+            if nodes := ", ".join(answer.texts("nodes")):
+                what = "the user may be" if "user" in _body(command) else "the tunnel is"
+                lines.append(f"{what} at other nodes, too, and has to be kicked there: {nodes}")
+            return "\n".join(lines)
         case "drain":
             within = duration(answer.number("within"))
             limit = f" within {within}" if within else ""

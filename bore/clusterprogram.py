@@ -21,7 +21,7 @@ from bore.startup import IProgramReactor
 from bore.system.clock import sinceBoot
 
 if TYPE_CHECKING:
-    from bore.status.report import ClusterReport
+    from bore.cluster.report import ClusterStatus
 
 
 #: How long a node that stops passes visitors on at least, in seconds. /readyz is 503 meanwhile, so that balancers send
@@ -63,11 +63,11 @@ class NodeService(ServerService):
         """Whether it has joined its cluster."""
         return self.node.membership.reports.joined
 
-    def clusterReport(self) -> ClusterReport:
+    def clusterStatus(self) -> ClusterStatus:
         """What it has of its cluster, for those who ask for its status."""
-        from bore.cluster.report import clusterReport
+        from bore.cluster.report import ClusterStatus
 
-        return clusterReport(self.node.membership)
+        return ClusterStatus(self.node.membership, self.node.others)
 
     def startService(self) -> None:
         """Listen on the control ports, and join the cluster."""

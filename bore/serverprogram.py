@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from bore.server.users import Authenticator
     from bore.serverhandover import HandOver, TakingOver
     from bore.serverparts import Served
+    from bore.status.clusterview import ClusterView
     from bore.status.history import History
     from bore.status.questions import Answer, Question, Route
-    from bore.status.report import ClusterReport
     from bore.status.routes import Operated
     from bore.status.settings import AdminSettings, StatusPortSettings
     from bore.statusprogram import WithStatusPort
@@ -61,7 +61,7 @@ def serverProgram(
         kept = keptSockets(reactor, command.settings, inheritance is not None)
     bind = None if inheritance is None else inheritance.binder(kept)
 
-    cluster: Callable[[], ClusterReport] | None = None
+    cluster: ClusterView | None = None
 
     def make(authenticator: Authenticator | None) -> ServerService:
         nonlocal cluster
@@ -70,7 +70,7 @@ def serverProgram(
 
             node = makeNode(reactor, command.cluster, command.settings.lease)
             made = NodeService(reactor, command.settings, sockets, sink, authenticator, bind, node)
-            cluster = made.clusterReport
+            cluster = made.clusterStatus() if asked else None
             return made
         return ServerService(reactor, command.settings, sockets, sink, authenticator, kept=kept, bind=bind)
 
@@ -117,7 +117,7 @@ def _withStatusPort(
     program: Program,
     history: History,
     taking: TakingOver | None,
-    cluster: Callable[[], ClusterReport] | None,
+    cluster: ClusterView | None,
 ) -> WithStatusPort:
     """Give a server a status port."""
     from bore.status.server import ServerStatus
@@ -149,7 +149,7 @@ def _administered(
     statusPort: WithStatusPort | None,
     taking: TakingOver | None,
     drain: int,
-    cluster: Callable[[], ClusterReport] | None,
+    cluster: ClusterView | None,
 ) -> OperatedProgram:
     """Give a server an admin socket."""
     from bore.operated import OperatedProgram

@@ -13,6 +13,9 @@ from bore.users.rights import endText
 #: The state of a tunnel that does not accept visitors for a while.
 _HELD_BACK: Final = "heldBack"
 
+#: The state of a tunnel of other nodes of the cluster.
+_FORWARDED: Final = "forwarded"
+
 #: The states of workers that do what they should.
 _WELL: Final = ("starting", "serving", "retired", "ending")
 
@@ -27,11 +30,13 @@ def serverPage(status: Part, view: View) -> list[Line]:
     :param status: its answer.
     """
     tunnels, sessions = _tunnels(status, view), _sessions(status, view)
+    forwards = [] if view.user else _forwards(status, view)
     return blocks(
         [] if view.user else _head(status, view),
         nearlyReached(status, view),
         tunnels,
-        sessions or ([] if tunnels else [Line("no sessions and no tunnels")]),
+        forwards,
+        sessions or ([] if tunnels or forwards else [Line("no sessions and no tunnels")]),
         _users(status, view),
         [] if view.user else _workers(status, view),
         [] if view.user else _nodes(status, view),
@@ -44,6 +49,8 @@ def tunnelState(tunnel: Part, view: View) -> str:
     if state == "away":
         kept = duration(tunnel.number("keptFor"))
         return f"away for {view.age(tunnel, 'awaySince') or '?'}{f', kept for {kept} more' if kept else ''}"
+    if state == _FORWARDED:
+        return f"passed on for {view.age(tunnel, 'since') or '?'}"
     up = f"up for {view.age(tunnel, 'since') or '?'}"
     if state == _HELD_BACK:
         return f"{up}, holds visitors back"
@@ -95,6 +102,24 @@ def _tunnels(status: Part, view: View) -> list[Line]:
         )
         rows.append(Row(cells, "" if each.text("state") == "up" else WARNING))
     return view.table(("TUNNEL", "USER", "STATE", "OPEN", "WAITING", "TOTAL", "REFUSED", "IN", "OUT", "WORKER"), rows)
+
+
+def _forwards(status: Part, view: View) -> list[Line]:
+    rows = []
+    for each in status.parts("forwards"):
+        visitors, transfer = each.part("visitors"), each.part("bytes")
+        cells = (
+            each.text("address"),
+            ", ".join(each.texts("nodes")) or "none",
+            tunnelState(each, view),
+            str(visitors.count("open")),
+            number(visitors.count("waiting")),
+            str(visitors.count("total")),
+            transferred(transfer, "toClient"),
+            transferred(transfer, "toVisitors"),
+        )
+        rows.append(Row(cells, "" if each.text("state") == _FORWARDED else WARNING))
+    return view.table(("PASSED ON", "NODES", "STATE", "OPEN", "WAITING", "TOTAL", "IN", "OUT"), rows)
 
 
 def _sessions(status: Part, view: View) -> list[Line]:
@@ -169,6 +194,7 @@ def _nodes(status: Part, view: View) -> list[Line]:
             (
                 each.text("name"),
                 each.text("state"),
+                duration(each.number("beat")),
                 str(each.count("tunnels")),
                 each.text("advertise"),
                 each.text("version"),
@@ -177,7 +203,7 @@ def _nodes(status: Part, view: View) -> list[Line]:
         )
         for each in status.part("cluster").parts("nodes")
     ]
-    return view.table(("OTHER NODE", "STATE", "TUNNELS", "ADDRESS", "VERSION"), rows)
+    return view.table(("OTHER NODE", "STATE", "LAST BEAT", "TUNNELS", "ADDRESS", "VERSION"), rows)
 
 
 def _workerState(worker: Part) -> str:
@@ -203,6 +229,7 @@ def summary(tunnel: Part, view: View) -> list[Line]:
         ("user", tunnel.text("user")),
         ("client", tunnel.text("peer") or tunnel.text("network")),
         ("worker", tunnel.text("worker")),
+        ("nodes", ", ".join(tunnel.texts("nodes"))),
         (
             "visitors",
             f"{visitors.count('open')} open, {visitors.count('waiting')} waiting, {visitors.count('total')} in total, "

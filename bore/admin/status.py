@@ -64,7 +64,7 @@ def _about(command: AdminCommand, answer: Answer, view: View) -> list[tuple[Answ
     """Return what a program knows of the tunnel or the user that is asked for."""
     word, content = command.subject, Part(answer.content)
     isClient = answer.program == CLIENT
-    for each in content.parts("tunnels"):
+    for each in (*content.parts("tunnels"), *content.parts("forwards")):
         if word in (_names(each) if isClient else (each.text("address"),)):
             target = f"/tunnels/{quote(_addressOf(each, isClient), safe='')}"
             tunnel = ask(answer.socket.path, "GET", target)
@@ -102,10 +102,13 @@ def _raw(content: object) -> Line:
 def _unknown(word: str, answers: Sequence[Answer]) -> str:
     """Return the error for a word that no program knows."""
     contents = [Part(each.content) for each in answers]
-    tunnels = [each.text("address") or each.text("name") for part in contents for each in part.parts("tunnels")]
+    parts = [each for part in contents for each in (*part.parts("tunnels"), *part.parts("forwards"))]
+    tunnels = [each.text("address") or each.text("name") for each in parts]
     listed = ", ".join(tunnels[:_MAX_LISTED]) + (", ..." if len(tunnels) > _MAX_LISTED else "")
     users = " and no user" if any(each.program == SERVER for each in answers) else ""
-    return f"there is no tunnel{users} {word!r}; {f'tunnels: {listed}' if tunnels else 'there are no tunnels'}"
+    nodes = [each.text("name") for part in contents for each in part.part("cluster").parts("nodes")][:_MAX_LISTED]
+    others = f"; users of other nodes are known there alone: {', '.join(nodes)}" if nodes else ""
+    return f"there is no tunnel{users} {word!r}; {f'tunnels: {listed}' if tunnels else 'there are no tunnels'}{others}"
 
 
 def _withHeadings(parts: Sequence[tuple[Answer, list[Line]]]) -> list[Line]:

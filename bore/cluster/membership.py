@@ -114,6 +114,10 @@ class Membership:
             return self.neighbours.longest
         return max(BEAT, self._since + self.neighbours.longest - self._now())
 
+    def sinceBeat(self, member: str) -> float:
+        """How long ago the last beat of another member was seen first, in seconds."""
+        return self.neighbours.sinceBeat(member, self._now())
+
     def start(self) -> None:
         """Begin to beat. The engine may be away."""
         self._running = True

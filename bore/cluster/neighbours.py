@@ -91,6 +91,11 @@ class Neighbours:
         seen = self._seen.get(member)
         return seen is None or self._now - seen.since >= AWAY
 
+    def sinceBeat(self, member: str, now: float) -> float:
+        """How long ago the last beat of a member was seen first, in seconds; 0 if there is no such member."""
+        seen = self._seen.get(member)
+        return 0.0 if seen is None else max(0.0, now - seen.since)
+
     def hasTwin(self, advertise: str) -> bool:
         """
         Whether another node that runs has the name of this one, or its address. The entry of an earlier run does not

@@ -138,6 +138,10 @@ class Offers:
         """Whether there is an offer of an address that waits."""
         return address in self._waiting
 
+    def nodesOf(self, address: PublicAddress) -> list[int]:
+        """The numbers of the nodes with an offer of an address that waits, the first one first; 0: it had none."""
+        return [each.node for each in self._waiting.get(address, ())]
+
     def waitsWith(self, address: int, epoch: int) -> bool:
         """Whether there is an offer of an address with this epoch that waits."""
         return any(each.epoch == epoch for each in self._waiting.get(address, ()))

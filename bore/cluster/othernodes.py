@@ -70,6 +70,7 @@ class OtherNodes:
     :ivar forwards: the tunnels whose visitors this node passes on.
     :ivar sessions: the sessions of other nodes.
     :ivar links: the sessions with other nodes, by name.
+    :ivar names: the names of all nodes that were ever seen, by their numbers.
     :ivar number: the number of this node; 0: it has none yet.
     """
 
@@ -120,7 +121,7 @@ class OtherNodes:
             Random() if random is None else random,
         )
         self.links: dict[str, NodeLink] = {}
-        self._names: dict[int, str] = {}
+        self.names: dict[int, str] = {}
         self._owned: dict[int, int] = {}  # the last epoch of each address that this node has owned
         self.number = 0
         self._held: Deadlines[socket.socket, _Held] = Deadlines(reactor, ACCEPT_TIMEOUT, lambda far, _: far.close())
@@ -137,7 +138,7 @@ class OtherNodes:
         """
         self.forwards.prefer(frozenset(node.number for node in nodes if node.state != "up" or away(node.member)))
         places = {}
-        self._names.update((node.number, node.name) for node in nodes)  # entries may be missing for a while
+        self.names.update((node.number, node.name) for node in nodes)  # entries may be missing for a while
         for node in nodes:
             try:
                 host, port = parseHostPort(node.advertise.removeprefix(TLS_PREFIX))
@@ -233,7 +234,7 @@ class OtherNodes:
 
     def _connectionsOf(self, number: int) -> DataConnections | None:
         """What makes connections to the node with a number; None: there is no such node."""
-        link = self.links.get(self._names.get(number, ""))
+        link = self.links.get(self.names.get(number, ""))
         return None if link is None else link.connections
 
     def _changed(self, address: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from bore.status.questions import Answer, Question, Refused, jsonAnswer
@@ -11,6 +12,21 @@ from bore.wire.publicaddress import PublicAddress
 
 #: What stands for those who hold a shared secret, as in the users file.
 _SHARED = "*"
+
+
+class Elsewhere(Refused):
+    """
+    The tunnel is one of other nodes of the cluster.
+
+    :param nodes: their names.
+    """
+
+    def __init__(self, named: str, nodes: Sequence[str]) -> None:
+        if nodes:
+            text = f"the tunnel {named} is not at this node, but at {_joined(nodes)}: run 'bore kick {named}' there"
+        else:
+            text = f"no node has a session of the tunnel {named} now: this one keeps its address"
+        super().__init__(409, text)
 
 
 class Kicked(NamedTuple):
@@ -26,17 +42,25 @@ class Kicked(NamedTuple):
     user: str | None
     address: PublicAddress | None
 
-    def answer(self, sessions: int, tunnels: int, visitors: int) -> Answer:
+    def answer(self, sessions: int, tunnels: int, visitors: int, *, nodes: Sequence[str] = ()) -> Answer:
         """
         Answer how many have ended.
 
+        :param nodes: the names of other nodes of the cluster that have the tunnel, or may have sessions of the user.
         :raises Refused: if it were none.
         """
         if sessions or tunnels or visitors:
-            return jsonAnswer({"sessions": sessions, "tunnels": tunnels, "visitors": visitors})
+            more = {"nodes": [*nodes]} if nodes else {}
+            return jsonAnswer({"sessions": sessions, "tunnels": tunnels, "visitors": visitors, **more})
         if self.user is None:
             raise TunnelNotFound(self.named)
-        raise Refused(404, f"there is no session or tunnel of {self.named}")
+        here = f" at this node; the others are {_joined(nodes)}" if nodes else ""
+        raise Refused(404, f"there is no session or tunnel of {self.named}{here}")
+
+
+def _joined(nodes: Sequence[str]) -> str:
+    *first, last = nodes
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def whomToKick(question: Question) -> Kicked:

@@ -33,7 +33,7 @@ Visited: TypeAlias = tuple[T, list[V]] | None
 OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "supervisor", "deaths"))
 
 #: Keys that only the report of a node of a cluster has.
-OF_CLUSTER: Final = frozenset(("cluster",))
+OF_CLUSTER: Final = frozenset(("cluster", "forwards", "nodes"))
 
 #: From this part of a limit on it is nearly reached.
 NEARLY: Final = 0.8
@@ -47,6 +47,9 @@ VISITORS_OF_USER: Final = "visitors of one user"
 
 #: The state of a tunnel at a worker that serves visitors of it, although another worker has it now.
 MOVED: Final = "moved"
+
+#: The state of a tunnel whose visitors are passed on to other nodes of the cluster.
+FORWARDED: Final = "forwarded"
 
 #: What is limited of each process.
 DESCRIPTORS: Final = "descriptors"
@@ -135,11 +138,14 @@ class TunnelReport(NamedTuple):
     """
     A tunnel of a server.
 
-    :ivar peer: the client; None: it is away.
-    :ivar state: ``up``, ``away``, or ``heldBack``: it accepts no visitors for a while.
+    :ivar peer: the client; None: it is away, or at other nodes of the cluster.
+    :ivar state: ``up``, ``away``, ``heldBack``: it accepts no visitors for a while; or ``forwarded``: they are passed
+        on to other nodes of the cluster.
     :ivar keptFor: how long its address is still kept; None: its client is there.
     :ivar worker: the number of the worker that has it, and its generation; None: the server has no workers, or the
         worker has ended and the client has not come back yet.
+    :ivar nodes: the names of the nodes of the cluster that have a session of the tunnel, this one first; None: the
+        server is not a node of one.
     """
 
     address: Address
@@ -154,6 +160,7 @@ class TunnelReport(NamedTuple):
     bytes: BytesReport
     worker: int | None = None
     generation: int | None = None
+    nodes: Sequence[str] | None = None
 
 
 class VisitorReport(NamedTuple):
@@ -297,6 +304,7 @@ class NodeReport:
 
     :ivar state: ``up``, ``draining``, or ``away``.
     :ivar tunnels: how many public addresses it owns, alone or with others.
+    :ivar beat: how long ago it has called the engine, as far as is known, in seconds.
     """
 
     name: str
@@ -304,6 +312,7 @@ class NodeReport:
     advertise: str
     tunnels: int
     version: str
+    beat: float
 
 
 @value
@@ -340,6 +349,7 @@ class ServerReport:
         the server is one process.
     :ivar deaths: how many workers have ended that should not; None: the server is one process.
     :ivar cluster: None: the server is not a node of one.
+    :ivar forwards: the tunnels whose visitors it passes on to other nodes; None: the server is not a node of a cluster.
     """
 
     program: str
@@ -362,6 +372,7 @@ class ServerReport:
     supervisor: ProcessReport | None = None
     deaths: int | None = None
     cluster: ClusterReport | None = None
+    forwards: Sequence[TunnelReport] | None = None
 
 
 @value

@@ -1,12 +1,14 @@
 """The snapshot of a server."""
+# Longer than 300 lines: what is read of a server for one snapshot is read together.
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
-from typing import Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,12 +17,13 @@ from bore.relay.interface import Running
 from bore.server.core import ServerCore
 from bore.server.session import Session
 from bore.server.tunnel import Owner, Tunnel
-from bore.server.users import User
+from bore.server.users import NODES, User
 from bore.server.visitor import Visitor
 from bore.status.flows import Flows
 from bore.status.history import History
 from bore.status.report import (
     DESCRIPTORS,
+    FORWARDED,
     MOVED,
     NEARLY,
     TUNNELS,
@@ -29,7 +32,6 @@ from bore.status.report import (
     UNCLASSIFIED,
     VISITORS_OF_USER,
     BytesReport,
-    ClusterReport,
     ControlReport,
     CountsReport,
     LanesReport,
@@ -56,15 +58,22 @@ from bore.version import __version__
 from bore.wire.limits import MAX_TUNNELS
 from bore.wire.publicaddress import PublicAddress
 
+if TYPE_CHECKING:
+    from bore.status.clusterview import ClusterView
+
 _Flows: TypeAlias = Flows[Tunnel, Owner | None]
 
 
-def _keys(ended: object) -> tuple[Tunnel, Owner | None] | None:
-    """The tunnel that the visitor of a pair has come to, and the session that has the tunnel."""
+def _keys(ended: object, forwarded: bool = False) -> tuple[Tunnel, Owner | None] | None:
+    """
+    The tunnel that the visitor of a pair has come to, and the session that has the tunnel.
+
+    :param forwarded: whether the tunnels are wanted whose visitors are passed on to other nodes, or all others.
+    """
     if not isinstance(ended, Visitor):
         return None
     tunnel = cast(Tunnel, ended.tunnel)
-    return tunnel, tunnel.owner
+    return (tunnel, tunnel.owner) if (tunnel.user is NODES) is forwarded else None
 
 
 class ServerStatus:
@@ -75,7 +84,7 @@ class ServerStatus:
     :param history: what has happened.
     :param wallClock: returns the seconds since the epoch.
     :param process: reads what this process uses; None: it is no worker.
-    :param cluster: reads what the server has of its cluster; None: it is not a node of one.
+    :ivar cluster: the cluster of the server; None: it is not a node of one.
     :ivar take: reads all of it, over several turns.
     """
 
@@ -86,11 +95,11 @@ class ServerStatus:
         history: History,
         wallClock: Callable[[], float] = time.time,
         process: Callable[[], ProcessReport | None] | None = None,
-        cluster: Callable[[], ClusterReport] | None = None,
+        cluster: ClusterView | None = None,
     ) -> None:
         self._service = service
         self._process = process
-        self._cluster = cluster
+        self.cluster = cluster
         self._server = service.server
         self._history = history
         self._clock = clock
@@ -151,8 +160,16 @@ class ServerStatus:
             recent,
             None,
             None if self._process is None else self._process(),
-            cluster=None if self._cluster is None else self._cluster(),
+            cluster=None if self.cluster is None else self.cluster.report(),
+            forwards=None if self.cluster is None else (yield from self._forwards(self.cluster)),
         )
+
+    def _forwards(self, cluster: ClusterView) -> Work[list[TunnelReport]]:
+        """The tunnels whose visitors are passed on. What these have done is not in the sums: their tunnels count it."""
+        flows = _Flows(self._server.relay, partial(_keys, forwarded=True))
+        yield from flows.read()
+        there = (tunnel for tunnel in cluster.forwards.all() if not tunnel.closed)
+        return (yield from mapped(lambda tunnel: self._tunnel(tunnel, flows), there))
 
     def _moved(self, flows: _Flows) -> list[Tunnel]:
         """The tunnels that another worker has now, and whose visitors stay at this one."""
@@ -169,9 +186,10 @@ class ServerStatus:
         )
 
     def _readTunnel(self, address: PublicAddress, most: int | None) -> Work[Visited[TunnelReport, VisitorReport]]:
-        flows = _Flows(self._server.relay, _keys)
+        forwarded = None if self.cluster is None else self.cluster.forwards.get(address)
+        flows = _Flows(self._server.relay, partial(_keys, forwarded=forwarded is not None))
         yield from flows.read()
-        tunnel = self._server.tunnels.get(address)
+        tunnel = self._server.tunnels.get(address) or forwarded
         moved = next((each for each in self._moved(flows) if each.address == address), None)
         if tunnel is not None:
             report = self._tunnel(tunnel, flows)
@@ -203,19 +221,21 @@ class ServerStatus:
         usage, (toClient, toVisitors) = tunnel.usage, flows.of(tunnel)
         open, waiting, awaySince = len(tunnel.serving), len(tunnel.waiting), tunnel.awaySince
         away = awaySince is not None
-        state = "away" if away else "heldBack" if tunnel.holdsBack else "up"
+        forwarded = tunnel.user is NODES
+        state = "away" if away else FORWARDED if forwarded else "heldBack" if tunnel.holdsBack else "up"
         left = None if awaySince is None else awaySince + self._service.settings.lease - self._times.now
         return TunnelReport(
             addressOf(tunnel.address),
-            tunnel.user.name,
-            tunnel.source,
-            None if tunnel.owner is None else tunnel.owner.peer,
+            "" if forwarded else tunnel.user.name,
+            "" if forwarded else tunnel.source,
+            None if tunnel.owner is None or forwarded else tunnel.owner.peer,
             state,
             self._times.text(tunnel.since),
             None if awaySince is None else self._times.text(awaySince),
             None if left is None else max(0.0, left),
             CountsReport(open, waiting, usage.visitors + usage.unserved + open + waiting, usage.refused),
             BytesReport(usage.toClient + toClient, usage.toVisitors + toVisitors),
+            nodes=None if self.cluster is None else self.cluster.nodesOf(tunnel),
         )
 
     def _visitor(self, visitor: Visitor, state: str, pair: Running | None) -> VisitorReport:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
 from bore.server.server import Kicks, Server
-from bore.status.kicking import whomToKick
+from bore.server.tunnel import Tunnel
+from bore.status.kicking import Elsewhere, Kicked, whomToKick
 from bore.status.questions import Answer, Question, Route, Routes
 from bore.status.report import TunnelReport, Visited, VisitorReport, addressNamed
 from bore.status.routes import Operated, routes
 from bore.status.server import ServerStatus
-from bore.wire.publicaddress import PublicAddress
+
+if TYPE_CHECKING:
+    from bore.status.clusterview import ClusterView
 
 
 def serverRoutes(status: ServerStatus, server: Server, program: Operated, takeOver: Route | None = None) -> Routes:
@@ -22,18 +26,35 @@ def serverRoutes(status: ServerStatus, server: Server, program: Operated, takeOv
     :param takeOver: gives the server to another process; None: it cannot be given.
     """
 
-    def kick(user: str | None, address: PublicAddress | None) -> Kicks:
+    def kick(user: str | None, tunnel: Tunnel | None) -> Kicks:
         if user is not None:
             return server.kick(user)
-        found = None if address is None else server.tunnels.get(address)
-        return Kicks(0, 0, 0) if found is None else server.kickTunnel(found)
+        return Kicks(0, 0, 0) if tunnel is None else server.kickTunnel(tunnel)
 
     def route(question: Question) -> Answer:
         kicked = whomToKick(question)
-        return kicked.answer(*kick(kicked.user, kicked.address))
+        tunnel = None if kicked.address is None else server.tunnels.get(kicked.address)
+        others = [] if status.cluster is None else _otherNodes(status.cluster, kicked, tunnel)
+        return kicked.answer(*kick(kicked.user, tunnel), nodes=others)
 
     more = {} if takeOver is None else {"POST /take-over": takeOver}
     return routes(status.take, program, partial(serverTunnel, status), route, more)
+
+
+def _otherNodes(cluster: ClusterView, kicked: Kicked, tunnel: Tunnel | None) -> list[str]:
+    """
+    The names of other nodes that have a tunnel of this server, or may have sessions of a user.
+
+    :raises Elsewhere: if the tunnel is one of other nodes.
+    """
+    if kicked.user is not None:
+        return cluster.otherNodes(None)
+    if tunnel is not None:
+        return cluster.otherNodes(tunnel)
+    forwarded = None if kicked.address is None else cluster.forwards.get(kicked.address)
+    if forwarded is not None:
+        raise Elsewhere(kicked.named, cluster.otherNodes(forwarded))
+    return []
 
 
 def serverTunnel(

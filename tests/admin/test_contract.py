@@ -59,7 +59,10 @@ class ContractTests(SynchronousTestCase):
         kinds: list[Any] = [report.ClusterReport, report.NodeReport]
         for answer, kind in zip((cluster, cluster["nodes"][0]), kinds, strict=True):
             self.assertEqual(list(answer), list(kind.__match_args__))
-        self.assertEqual(set(NODE), report.OF_CLUSTER)
+        forward: Any = first(NODE, "forwards")
+        known = [name for name in report.TunnelReport.__match_args__ if name not in report.OF_WORKERS]
+        self.assertEqual(list(forward), known)
+        self.assertEqual({*NODE, "nodes"}, report.OF_CLUSTER)
 
     def test_soHaveThoseOfAServerWithWorkers(self) -> None:
         worker: Any = first(WORKERS, "workers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Sequence
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,9 +60,26 @@ WORKER  GENERATION  STATE       FOR        SESSIONS  VISITORS  CPU        MEMORY
      2           2  starting    2 s               0  0"""
 
 NODES_PAGE = """\
-OTHER NODE  STATE  TUNNELS  ADDRESS                       VERSION
-node2       up     12       tls://node2.example.com:7835  1.2.3
-node3       away   9        tls://node3.example.com:7835  1.2.3"""
+OTHER NODE  STATE  LAST BEAT   TUNNELS  ADDRESS                       VERSION
+node2       up     0 s         12       tls://node2.example.com:7835  1.2.3
+node3       away   1 min 15 s  9        tls://node3.example.com:7835  1.2.3"""
+
+FORWARDS_PAGE = """\
+PASSED ON  NODES         STATE                        OPEN  TOTAL      IN    OUT
+20100      node2, node3  passed on for 5 min 12 s        2      9  1.2 kB  99 kB
+20101      none          away for 10 s, kept for         0      0     0 B    0 B
+                         50 s more
+
+SESSION"""
+
+FORWARD_PAGE = """\
+tunnel 20100
+  state     passed on for 5 min 12 s
+  nodes     node2, node3
+  visitors  2 open, 0 waiting, 9 in total, 0 refused
+  bytes     1.2 kB in, 99 kB out
+
+no visitors"""
 
 CLIENT_PAGE = """\
 client 1.2.3: partly up, started 59 s ago (pid 4712)
@@ -165,6 +183,27 @@ class PagesTests(SynchronousTestCase):
         self.assertIn(
             "cluster       node node1, no new tunnels yet, as the engine is new or empty, for up to 44 s\n", page
         )
+
+    def test_theTunnelsThatANodePassesOn(self) -> None:
+        [forward] = cast("list[dict[str, object]]", NODE["forwards"])
+        away = {
+            **forward,
+            "address": 20101,
+            "state": "away",
+            "awaySince": "2026-11-26T12:04:50.000Z",
+            "keptFor": 50.2,
+            "visitors": {"open": 0, "waiting": 0, "total": 0, "refused": 0},
+            "bytes": {"toClient": 0, "toVisitors": 0},
+            "nodes": [],
+        }
+        page = text(serverPage(Part({**SERVER, **NODE, "forwards": [forward, away]}), View(80, NOW)))
+        self.assertIn(FORWARDS_PAGE, page)
+        nothing = {**SERVER, **NODE, "tunnels": [], "sessions": []}
+        self.assertNotIn("no sessions", text(serverPage(Part(nothing), View(80, NOW))))
+        found = text(tunnelPage("server", Part({**forward, "list": []}), View(80, NOW)))
+        self.assertEqual(found, FORWARD_PAGE)
+        tunnel = {**tunnelOf(SERVER), "nodes": ["node1", "node2"]}
+        self.assertIn("\n  nodes     node1, node2\n", text(tunnelPage("server", Part(tunnel), View(80, NOW))))
 
     def test_aServerWithWorkers(self) -> None:
         tunnel, *_ = tunnelsOf(SERVER)

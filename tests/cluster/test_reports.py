@@ -186,8 +186,10 @@ class StatusTests(ClusterCase):
         two = self.node("two")
         two.membership.state = "draining"
         self.pass_(4)
-        nodes = [NodeReport("two", "draining", "tls://two.example.com:7835", 0, "1.0")]
         report = clusterReport(one.membership)
+        beat = report.nodes[0].beat
+        self.assertTrue(0 <= beat <= 2)
+        nodes = [NodeReport("two", "draining", "tls://two.example.com:7835", 0, "1.0", beat)]
         assert report.recoversIn is not None
         self.assertTrue(TTL - 10 < report.recoversIn <= TTL)
         self.assertEqual(report, ClusterReport("one", "acting", None, True, report.recoversIn, nodes))
@@ -195,7 +197,10 @@ class StatusTests(ClusterCase):
         self.pass_(TTL)
         [shown] = clusterReport(one.membership).nodes
         self.assertEqual(shown.state, "away")
+        self.assertTrue(TTL - 2 <= shown.beat <= TTL + 2)
         self.assertFalse(clusterReport(one.membership).recovering)
         one.engine.fault = "lost"
         self.pass_(TTL)
-        self.assertEqual(clusterReport(one.membership).state, "holding")
+        report = clusterReport(one.membership)
+        self.assertEqual(report.state, "holding")
+        self.assertTrue(2 * TTL - 2 <= report.nodes[0].beat <= 2 * TTL + 2, "also while the engine does not answer")

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -104,6 +105,17 @@ class StatusTests(ProgramCase):
         self.assertIn("there is no tunnel and no user '20001'; tunnels: ", error)
         self.assertIn("unix:/run/bore/web.sock", error)
 
+    def test_aTunnelOfOtherNodesAndWhatIsKnownThereAlone(self) -> None:
+        [forward] = cast("list[dict[str, object]]", NODE["forwards"])
+        answers = {"GET /status": {**SERVER, **NODE}, "GET /tunnels/20100": {**forward, "list": VISITORS}}
+        self.program(answers=answers)
+        code, out, error = self.bore("status", "20100")
+        self.assertEqual((code, error), (exits.OK, ""))
+        self.assertIn("  nodes     node2, node3\n", out)
+        self.assertIn("198.51.100.9:40001", out)
+        _, _, error = self.bore("status", "bob")
+        self.assertIn("20100; users of other nodes are known there alone: node2, node3", error)
+
     def test_aUser(self) -> None:
         self.program()
         out = self.bore("status", "alice")[1]
@@ -182,6 +194,18 @@ class OrderTests(ProgramCase):
             self.assertEqual((code, error), (exits.OK, ""))
             self.assertEqual(json.loads(program.asked[-1][2]), body)
         self.assertEqual(out, "ended: 1 session, 2 tunnels, 0 visitors\n")
+
+    def test_whatIsAtOtherNodesHasToBeKickedThereToo(self) -> None:
+        answer = {"sessions": 0, "tunnels": 1, "visitors": 2, "nodes": ["node2"]}
+        self.program(answers={"POST /kick": answer})
+        ended = "ended: 0 sessions, 1 tunnel, 2 visitors\n"
+        self.assertEqual(
+            self.bore("kick", "20000")[1],
+            f"{ended}the tunnel is at other nodes, too, and has to be kicked there: node2\n",
+        )
+        answer["sessions"] = 1
+        out = self.bore("kick", "alice")[1]
+        self.assertIn("\nthe user may be at other nodes, too, and has to be kicked there: node2\n", out)
 
     def test_aServerIsDrained(self) -> None:
         program = self.program(answers={"POST /drain": {"visitors": 3, "within": 3600}})

@@ -13,7 +13,7 @@ class ClusterMetricsTests(SynchronousTestCase):
     """What a node has of its cluster."""
 
     def test_theyAreOfTheNodeAndOfThoseThatItSees(self) -> None:
-        nodes = [NodeReport(str(n), state, "", 0, "") for n, state in enumerate(("up", "up", "away"))]
+        nodes = [NodeReport(str(n), state, "", 0, "", 0.4) for n, state in enumerate(("up", "up", "away"))]
         found = values(scrape(ClusterReport("one", "holding", 58.5, False, None, nodes), ofCluster))
         expected = {
             ("txbore_cluster_acting", ""): 0,
