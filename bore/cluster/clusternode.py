@@ -57,6 +57,7 @@ class ClusterNode:
         self._name = name
         self._advertise = advertise
         self._key = key
+        self._withdrawn = False  # it has no sessions with other nodes any more, as it leaves
         self.membership = Membership(reactor, engine, name, advertise, __version__, ttl, now)
         self.registry = ClusterRegistry(LocalRegistry(reactor, lease), self.membership)
         self._core: ServerCore
@@ -103,6 +104,7 @@ class ClusterNode:
         if places and server.sessions.move(*places):
             await self._wait(lambda: all(tunnel.owner is not None for tunnel in server.tunnels.all()), until)
         self.others.withdraw()
+        self._withdrawn = True
         if places:
             await self._wait(lambda: not len(server.unaccepted), until)
             await deferLater(self._reactor, linger)
@@ -138,5 +140,6 @@ class ClusterNode:
         server = self._core.server
         server.setNumber(self.membership.number)
         self.others.number = self.membership.number
-        self.others.follow(self._nodes(), self.membership.neighbours.isAway)
+        if not self._withdrawn:
+            self.others.follow(self._nodes(), self.membership.neighbours.isAway)
         server.sessions.nameNodes(self._places())

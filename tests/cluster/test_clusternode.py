@@ -146,6 +146,15 @@ def _isFree(member: Member, port: int) -> bool:
 class ClusterNodeTests(ClusterNodeCase):
     """Visitors reach the page at every node, whatever becomes of one."""
 
+    async def test_aNodeThatLeavesHasNoNewSessionsWhenOthersChangeMeanwhile(self) -> None:
+        await self.met()
+        first, second, _ = self.members
+        await first.node.leave()
+        second.node.membership.state = "draining"
+        others = first.node.membership.neighbours
+        await self.eventually(lambda: "draining" in [each.state for each in others.all()])
+        self.assertEqual(first.node.others.links, {})
+
     async def test_visitorsAtAllNodesAreServedWhileTheNodeOfTheClientStops(self) -> None:
         await self.met()
         first, second, third = self.members
