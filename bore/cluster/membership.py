@@ -95,6 +95,7 @@ class Membership:
         self._leaving = Leaving(ttl)
         self._claims = InTurn(now)
         self._running = False
+        self._entering = ""  # the member that was to enter last, as long as the engine has not answered
         self._timer: IDelayedCall | None = None
 
     @property
@@ -186,9 +187,11 @@ class Membership:
     async def _turn(self) -> None:
         try:
             if not self.member or not await self._beatOnce():
-                await self._enter()
-                await self._beatOnce()
-            if self.member:
+                if self._running:
+                    await self._enter()
+                if self._running:
+                    await self._beatOnce()
+            if self.member and self._running:
                 self._review()
                 await self._afterBeat()
         except Voided:
@@ -207,8 +210,10 @@ class Membership:
         """Become another member. One whose entering has an unknown outcome is given up."""
         member = f"{self.name}/{token_hex(8)}"
         self._beat = 1
+        self._entering = member
         number = await self._engine.enter(self._entry(member))
         self.member, self._new = member, True
+        self._entering = ""
         if number != self.number:
             self.number = number
             self.changed()
@@ -320,8 +325,8 @@ class Membership:
 
     async def _stop(self) -> None:
         try:
-            if self.member:
-                await self._engine.depart(self.member)
+            for member in filter(None, (self.member, self._entering)):
+                await self._engine.depart(member)
         except EngineAway:
             pass  # others will presume that it is dead
         await self._engine.stop()
