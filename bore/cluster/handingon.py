@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -19,8 +20,33 @@ from bore.streams.reactor import IReactor
 from bore.wire.extension import HandedOn
 from bore.wire.limits import ACCEPT_TIMEOUT
 
-#: How many connections are handed on at the same time, until the other node has them. Each has two descriptors.
-MAX_UNDER_WAY: Final = 256
+#: How many connections are handed on to a node at the same time, until it has them, and how many more may wait for
+#: that. More at once are no faster, as each needs a handshake, and one that waits has one descriptor, not two.
+AT_ONCE: Final = 64
+WAITING: Final = 1024
+
+
+class _Connection(NamedTuple):
+    """
+    A connection of a client.
+
+    :ivar until: when no visitor waits for it any more.
+    """
+
+    socket: socket.socket
+    address: SocketAddress
+    early: bytes
+    challenge: UUID | None
+    until: float
+
+
+class _Node:
+    """What is handed on to a node: how many connections are under way, and those that wait."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.waiting: deque[_Connection] = deque()
+        self.going = False
 
 
 class HandingOn:
@@ -37,34 +63,63 @@ class HandingOn:
         self._reactor = reactor
         self._relay = relay
         self._find = find
-        self._underWay: dict[Deferred[Stream], socket.socket] = {}
+        self._underWay: set[Deferred[Stream]] = set()
+        self._nodes: dict[int, _Node] = {}
 
     def __call__(
         self, number: int, sock: socket.socket, address: SocketAddress, early: bytes, challenge: UUID | None
     ) -> None:
-        connections = self._find(number)
-        if connections is None or len(address) < 2 or len(self._underWay) >= MAX_UNDER_WAY:
+        node = self._nodes.get(number, _Node())
+        if self._find(number) is None or len(address) < 2 or len(node.waiting) >= WAITING:
             sock.close()  # as if there were no such visitor
             return
-        handedOn = HandedOn(challenge, (plainHost(address).partition("%")[0], int(address[1])))
-        opening = connections.open(handedOn)
-        if not isinstance(opening, Deferred):
-            self._join(opening, sock, early)
-            return
-        self._underWay[opening] = sock
-        opening.addTimeout(ACCEPT_TIMEOUT, self._reactor)
-        opening.addBoth(self._tried, opening)
-        opening.addCallback(self._join, sock, early)
-        opening.addErrback(self._failed, sock, address)
+        self._nodes[number] = node
+        until = self._reactor.seconds() + ACCEPT_TIMEOUT
+        node.waiting.append(_Connection(sock, address, early, challenge, until))
+        self._next(number, node)
 
     def stop(self) -> None:
-        """Close those that are under way."""
+        """Close those that wait or are under way."""
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            while node.waiting:
+                node.waiting.popleft().socket.close()
         for opening in list(self._underWay):
             opening.cancel()
 
-    def _tried(self, result: Stream | Failure, opening: Deferred[Stream]) -> Stream | Failure:
-        self._underWay.pop(opening, None)
-        return result
+    def _next(self, number: int, node: _Node) -> None:
+        """Hand on what waits, as far as that may be now. Each ends within ACCEPT_TIMEOUT, and the next one follows."""
+        if node.going:
+            return  # one has ended at once
+        node.going = True
+        while node.waiting and node.count < AT_ONCE:
+            self._begin(number, node, node.waiting.popleft())
+        node.going = False
+        if not node.count and self._nodes.get(number) is node:
+            del self._nodes[number]
+
+    def _begin(self, number: int, node: _Node, each: _Connection) -> None:
+        connections = self._find(number)
+        if connections is None or each.until <= self._reactor.seconds():
+            each.socket.close()
+            return
+        opening = connections.open(
+            HandedOn(each.challenge, (plainHost(each.address).partition("%")[0], int(each.address[1])))
+        )
+        if not isinstance(opening, Deferred):
+            self._join(opening, each.socket, each.early)
+            return
+        node.count += 1
+        self._underWay.add(opening)
+        opening.addTimeout(ACCEPT_TIMEOUT, self._reactor)
+        opening.addCallback(self._join, each.socket, each.early)
+        opening.addErrback(self._failed, each.socket, each.address)
+        opening.addBoth(self._tried, opening, number, node)
+
+    def _tried(self, _: object, opening: Deferred[Stream], number: int, node: _Node) -> None:
+        self._underWay.discard(opening)
+        node.count -= 1
+        self._next(number, node)
 
     def _join(self, node: Stream, sock: socket.socket, early: bytes) -> None:
         self._relay.join(Stream(sock, early), node, lambda ending: None)
