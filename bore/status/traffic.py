@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -38,6 +38,13 @@ def _amountOf(tunnel: TunnelReport | ClientTunnelReport) -> int:
     if isinstance(tunnel, ClientTunnelReport):
         return tunnel.bytes.fromVisitors + tunnel.bytes.toVisitors
     return tunnel.bytes.toClient + tunnel.bytes.toVisitors
+
+
+def _tunnelsOf(report: Report) -> Iterator[TunnelReport | ClientTunnelReport]:
+    """The tunnels, with those that a node of a cluster passes on."""
+    yield from report.tunnels
+    if isinstance(report, ServerReport):
+        yield from report.forwards or ()
 
 
 def _totalOf(report: Report) -> int:
@@ -90,7 +97,7 @@ class Traffic:
 
     def _sample(self, report: Report) -> None:
         total = _totalOf(report)
-        amounts = {keyOf(tunnel): _amountOf(tunnel) for tunnel in report.tunnels}
+        amounts = {keyOf(tunnel): _amountOf(tunnel) for tunnel in _tunnelsOf(report)}
         if self._totalBefore is not None:
             self._total.append(max(total - self._totalBefore, 0))
             self._add({key: self._grown(key, amount) for key, amount in amounts.items()})

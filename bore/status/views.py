@@ -14,13 +14,16 @@ from bore.status.traffic import Report, keyOf
 View: TypeAlias = dict[str, dict[str, object]]
 
 #: The parts of a snapshot that are tables.
-_TABLES: Final = ("tunnels", "sessions", "users", "servers", "workers")
+_TABLES: Final = ("tunnels", "sessions", "users", "servers", "workers", "forwards")
 
 #: What follows from other fields and changes each second, or is not shown.
 _LEFT_OUT: Final = ("uptime", "supervisor")
 
 #: How many digits are shown of a field behind the point: less of a difference is not a change.
-_DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0, "cpu": 0}
+_DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0, "cpu": 0, "engineAway": 0, "recoversIn": 0, "beat": 0}
+
+#: A node that has called the engine within this time, in seconds, has done so just now: it calls once a second.
+_JUST_NOW: Final = 3.0
 
 #: What the page needs of a session.
 _OF_SESSION: Final = ("user", "network", "since", "roundTrip")
@@ -29,6 +32,10 @@ _OF_SESSION: Final = ("user", "network", "since", "roundTrip")
 def makeView(report: Report) -> Work[View]:
     """Make a view."""
     rest = {name: toJson(each) for name, each in fieldsIn(report) if name not in _TABLES and name not in _LEFT_OUT}
+    cluster = rest.get("cluster")
+    if isinstance(cluster, dict):
+        del cluster["nodes"]  # a table
+        _rounded(cluster)
     view: View = {"": rest}
     yield
     for table, values in _tables(report):
@@ -44,6 +51,10 @@ def _tables(report: Report) -> Iterator[tuple[str, Iterable[tuple[str, object]]]
         yield "users", ((each.name, each) for each in report.users)
         if report.workers is not None:
             yield "workers", ((str(each.worker), each) for each in report.workers)
+        if report.forwards is not None:
+            yield "forwards", ((keyOf(each), each) for each in report.forwards)
+        if report.cluster is not None:
+            yield "nodes", ((each.name, each) for each in report.cluster.nodes)
     else:
         yield "servers", ((each.server, each) for each in report.servers)
 
@@ -59,6 +70,9 @@ def _row(table: str, keyed: tuple[str, object]) -> tuple[str, dict[str, object]]
             process = row["process"]
             if isinstance(process, dict):
                 _rounded(process)
+        case "nodes":
+            beat = row["beat"]
+            row["beat"] = beat if isinstance(beat, float) and beat >= _JUST_NOW else 0.0
     return key, _rounded(row)
 
 

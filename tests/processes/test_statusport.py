@@ -77,6 +77,14 @@ class StatusPortTests(ProcessCase):
         program = self.start(Program([sys.executable, "-c", code], None, str(CHECKOUT)))
         self.assertEqual((program.wait(), program.out), (0, ["[]", "[]"]), program.transcript())
 
+    def test_whatIsAnsweredWithoutAClusterLoadsNothingOfOne(self) -> None:
+        code = (
+            "import sys, bore.status.portroutes, bore.status.serverroutes, bore.status.server, bore.status.viewers\n"
+            "print([name for name in sys.modules if 'cluster' in name])"
+        )
+        found = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, check=True, text=True)
+        self.assertEqual(found.stdout, "[]\n")
+
     def test_theSupervisorsAdminSocketLoadsNothingOfThePort(self) -> None:
         code = "import sys, bore.workers.routes\nprint('prometheus_client' in sys.modules)"
         found = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, check=True, text=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bore.status.report import (
     BytesReport,
     ClientBytes,
@@ -9,12 +11,14 @@ from bore.status.report import (
     ClientReport,
     ClientTotals,
     ClientTunnelReport,
+    ClusterReport,
     ControlReport,
     CountsReport,
     EventReport,
     LanesReport,
     LimitReport,
     LinkReport,
+    NodeReport,
     PortsReport,
     ServerReport,
     ServerTotals,
@@ -93,6 +97,26 @@ def serverReport(*tunnels: TunnelReport, text: str = "tunnel opened: port 20000"
         ],
         **report,  # type: ignore[arg-type]
     )
+
+
+def nodeReport(name: str = "node1", beat: float = 0.4, **other: object) -> ServerReport:
+    """
+    A node of a cluster: it has the client of one tunnel, as another node has, and passes a second tunnel on.
+
+    :param beat: the age of the last beat of another node, which is away.
+    :param other: what else its cluster has.
+    """
+    nodes = [
+        NodeReport("node2", "up", "tls://node2.example.com:7835", 12, "1.0", 0.4),
+        NodeReport("node3", "away" if beat >= 3 else "up", "tls://node3.example.com:7835", 9, "1.0", beat),
+    ]
+    shown = {"state": "acting", "engineAway": None, "recovering": False, "recoversIn": None} | other
+    cluster = ClusterReport(name, nodes=nodes, **shown)  # type: ignore[arg-type]
+    own = tunnelReport(20000, 5_000_000, 2, user="alice")._replace(nodes=[name, "node2"])
+    forward = tunnelReport(20100, 40_000, 3)._replace(
+        network="", peer=None, state="forwarded", nodes=["node2", "node3"]
+    )
+    return replace(serverReport(own), cluster=cluster, forwards=[forward])
 
 
 def busyServer(count: int, visitors: int = 8) -> ServerReport:

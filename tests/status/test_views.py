@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.status.report import ProcessReport, UserReport, WorkerReport
+from bore.status.report import ProcessReport, UserReport, WorkerReport, toJson
 from bore.status.slices import SLICE, atOnce
 from bore.status.traffic import Report
 from bore.status.views import View, changesBetween, makeView
-from tests.status.pagereports import clientReport, serverReport, tunnelReport
+from tests.status.pagereports import clientReport, nodeReport, serverReport, tunnelReport
 
 
 def viewOf(report: Report) -> View:
@@ -46,6 +47,25 @@ class ViewTests(SynchronousTestCase):
         self.assertEqual((list(view["workers"]), row["generation"]), (["7"], 2))
         self.assertEqual(row["process"], {"cpu": 12.0, "memory": 1 << 20, "descriptors": 9})
         self.assertNotIn("uptime", row)
+
+    def test_aNodeOfAClusterHasTheOtherNodesAndWhatItPassesOn(self) -> None:
+        view = viewOf(nodeReport(beat=75.26, engineAway=58.44, recovering=True, recoversIn=12.6))
+        self.assertEqual(set(view), {"", "tunnels", "sessions", "users", "forwards", "nodes"})
+        cluster = cast("dict[str, object]", view[""]["cluster"])
+        self.assertNotIn("nodes", cluster)
+        self.assertEqual((cluster["engineAway"], cluster["recoversIn"]), (58.0, 13.0))
+        nodes = cast("dict[str, dict[str, object]]", view["nodes"])
+        self.assertEqual([(name, row["beat"]) for name, row in nodes.items()], [("node2", 0.0), ("node3", 75.0)])
+        forwards = cast("dict[str, dict[str, object]]", view["forwards"])
+        self.assertEqual(forwards["20100"]["nodes"], ["node2", "node3"])
+
+    def test_beatsOfNodesThatAreUpAreNoChanges(self) -> None:
+        self.assertEqual(changesBetween(viewOf(nodeReport(beat=0.3)), viewOf(nodeReport(beat=1.9))), {})
+
+    def test_aServerWithoutAClusterHasNothingOfIt(self) -> None:
+        text = json.dumps(toJson(serverReport(tunnelReport(1)))) + json.dumps(viewOf(serverReport(tunnelReport(1))))
+        for word in ("cluster", "forward", "node"):
+            self.assertNotIn(word, text)
 
     def test_itIsMadeInSteps(self) -> None:
         self.assertEqual(len(list(makeView(serverReport(*map(tunnelReport, range(3 * SLICE)))))), 1 + 2 * 4 + 1)

@@ -13,7 +13,16 @@
   const RETRY = [1000, 2000, 5000, 10000, 30000]; // ms
 
   const byId = (id) => document.getElementById(id);
-  const parts = { "": {}, tunnels: new Map(), sessions: new Map(), servers: new Map(), users: new Map(), workers: new Map() };
+  const parts = {
+    "": {},
+    tunnels: new Map(),
+    sessions: new Map(),
+    servers: new Map(),
+    users: new Map(),
+    workers: new Map(),
+    forwards: new Map(),
+    nodes: new Map(),
+  };
   const view = {
     sort: null,
     down: false,
@@ -223,11 +232,12 @@
     running: ["running", "good"],
     partly: ["partly up", "warn"],
     draining: ["draining", "warn"],
+    forwarded: ["passed on", "good"],
     stopping: ["stopping", "warn"],
   };
   const stateOf = (state) => STATES[state] ?? [clean(state), "warn"];
   const isUp = (row) => row.state === "up" || row.state === "heldBack"; // it has its client, which is enough
-  const URGENT = ["givenUp", "refused", "away", "heldBack", "connecting", "up"];
+  const URGENT = ["givenUp", "refused", "away", "heldBack", "connecting", "up", "forwarded"];
 
   function stateColumn(below) {
     return {
@@ -285,6 +295,20 @@
     };
   }
 
+  /** The nodes of a cluster that have a session of a tunnel. */
+  function nodesText(row) {
+    const own = parts[""].cluster?.node;
+    return (row.nodes ?? []).map((name) => (name === own ? "here" : name)).join(", ");
+  }
+
+  // Only a node of a cluster has this column.
+  const NODES_COLUMN = {
+    key: "nodes",
+    title: "Nodes",
+    value: nodesText,
+    show: (row) => clean(nodesText(row) || "none"),
+  };
+
   const SERVER = {
     word: "server",
     columns: [
@@ -299,18 +323,19 @@
         key: "from",
         title: "From",
         value: (row) => row.peer ?? row.network ?? "",
-        show: (row) => [clean(row.peer ?? row.network), roundTrip(parts.sessions.get(row.peer)?.roundTrip)],
+        show: (row) => [clean((row.peer ?? row.network) || "–"), roundTrip(parts.sessions.get(row.peer)?.roundTrip)],
       },
       stateColumn((row) => (row.state === "away" ? `for ${age(row.awaySince)}` : "")),
       visitorsColumn((visitors) => (visitors.waiting ? `${integer.format(visitors.waiting)} waiting` : "")),
       ...trafficColumns(),
     ],
-    texts: (row) => [row.address, row.user, row.network, row.peer, stateOf(row.state)[0], row.worker && `worker ${row.worker}`],
+    texts: (row) => [row.address, row.user, row.network, row.peer, stateOf(row.state)[0], row.worker && `worker ${row.worker}`, nodesText(row)],
     facts: (report) => [
       report.ports &&
         `public ports ${report.ports.from} to ${report.ports.to}` +
           (report.publicHost ? ` at ${clean(report.publicHost)}` : ""),
       ...(report.control ?? []).map((port) => `clients at ${clean(port.at)}${port.tls ? " with TLS" : ""}`),
+      report.cluster && `node ${clean(report.cluster.node)}`,
       report.admission && clean(report.admission),
     ],
     nothing: "No tunnels yet. A client opens one with “bore local PORT --to SERVER”.",
@@ -433,6 +458,28 @@
     { key: "since", title: "For", class: "number", show: (row) => age(row.since) },
   ];
 
+  const NODES = [
+    { key: "name", title: "Node", show: (row) => clean(row.name) },
+    {
+      key: "state",
+      title: "State",
+      class: "fixed",
+      show: (row) => {
+        const [text, tone] = stateOf(row.state);
+        return [text, "", tone];
+      },
+    },
+    {
+      key: "beat",
+      title: "Last beat",
+      class: "number",
+      show: (row) => (row.beat ? `${duration(row.beat)} ago` : "just now"),
+    },
+    { key: "tunnels", title: "Tunnels", class: "number", show: (row) => integer.format(row.tunnels) },
+    { key: "advertise", title: "Address", show: (row) => clean(row.advertise) },
+    { key: "version", title: "Version", show: (row) => clean(row.version) },
+  ];
+
   const VISITORS = [
     {
       key: "from",
@@ -449,11 +496,13 @@
   const servers = new Table(byId("servers"), SERVERS);
   const users = new Table(byId("users"), USERS);
   const workers = new Table(byId("workers"), WORKERS);
+  const nodes = new Table(byId("nodes"), NODES);
 
   // The tunnels: filter, order, and the visitors of one.
 
   function begin(word) {
     program = word === "client" ? CLIENT : SERVER;
+    if (parts[""].cluster) SERVER.columns.splice(3, 0, NODES_COLUMN);
     tunnels = new Table(byId("tunnels"), program.columns, toggle);
     view.sort = program.columns[0];
     for (const column of program.columns) {
@@ -472,6 +521,9 @@
     draw(true);
   }
 
+  /** The tunnels, with those that a node of a cluster passes on: pairs of a key and a row. */
+  const all = () => [...parts.tunnels, ...parts.forwards];
+
   let order = new Map(); // the places of the tunnels when they were drawn last
 
   /** The tunnels to show in their order. Rows stay where they are while the pointer or the focus is on one. */
@@ -484,7 +536,7 @@
         .join("\n");
       return view.words.every((word) => text.includes(word));
     };
-    const found = [...parts.tunnels].filter(matches);
+    const found = all().filter(matches);
     const values = new Map(found.map(([key, row]) => [key, view.sort.value(row, key)]));
     const compare = ([a], [b]) => {
       const [x, y] = [values.get(a), values.get(b)];
@@ -512,23 +564,25 @@
     byId("sort").value = view.sort.key;
     write(byId("direction"), view.down ? "Descending" : "Ascending");
     const whose = new Set(
-      [...parts.tunnels.values()].map((row) => (program === SERVER ? row.user : row.server)).filter(Boolean),
+      all()
+        .map(([, row]) => (program === SERVER ? row.user : row.server))
+        .filter(Boolean),
     );
     tunnels.node.classList.toggle("alike", whose.size < (program === SERVER ? 1 : 2));
     tunnels.node.hidden = !found.length;
     tunnels.show(shown);
-    const all = parts.tunnels.size;
+    const total = parts.tunnels.size + parts.forwards.size;
     write(
       byId("count"),
-      found.length === all
-        ? all
-          ? integer.format(all)
+      found.length === total
+        ? total
+          ? integer.format(total)
           : ""
-        : `${integer.format(found.length)} of ${integer.format(all)}`,
+        : `${integer.format(found.length)} of ${integer.format(total)}`,
     );
-    byId("find").hidden = !all;
+    byId("find").hidden = !total;
     byId("nothing").hidden = Boolean(found.length);
-    write(byId("nothing"), all ? "No tunnel matches the filter." : program.nothing);
+    write(byId("nothing"), total ? "No tunnel matches the filter." : program.nothing);
     const left = found.length - shown.length;
     byId("more").hidden = !left;
     write(byId("more"), `Show ${integer.format(Math.min(left, ROWS))} more of ${integer.format(left)}`);
@@ -632,6 +686,7 @@
         [
           rows.length && (away ? `${integer.format(away)} not up` : "all up"),
           program === SERVER && count(parts.sessions.size, "client"),
+          parts.forwards.size && `${integer.format(parts.forwards.size)} passed on`,
         ]
           .filter(Boolean)
           .join(", "),
@@ -722,11 +777,45 @@
     const silent = [...parts.workers.values()].filter((row) => !row.answers).map((row) => row.worker);
     if (silent.length)
       found.push(["bad", `${silent.length === 1 ? "A worker does" : "Workers do"} not answer: ${some(silent)}`]);
+    if (report.cluster) clusterNotices(report.cluster, found);
     for (const each of report.limits ?? []) {
       if (each.limit && each.used >= 0.8 * each.limit)
         found.push(["warn", `Nearly reached: ${limitName(each)}, ${ofLimit(each.used, each.limit)}`]);
     }
     return found.slice(0, 8);
+  }
+
+  function clusterNotices(cluster, found) {
+    if (cluster.state === "joining") found.push(["warn", "This node has not joined its cluster yet."]);
+    if (cluster.state === "holding") found.push(["bad", "This node cannot use the engine: new visitors wait."]);
+    else if (cluster.engineAway != null) found.push(["bad", "The engine does not answer: new tunnels are refused."]);
+    if (cluster.recovering) found.push(["warn", "The engine is new, or has lost what it knew: no new tunnels yet."]);
+    const away = [...parts.nodes.values()].filter((row) => row.state === "away").map((row) => row.name);
+    if (away.length) found.push(["warn", `${away.length === 1 ? "A node is" : "Nodes are"} away: ${some(away)}`]);
+    const left = [...parts.forwards].filter(([, row]) => row.state === "away").map(([key]) => key);
+    if (left.length)
+      found.push([
+        "warn",
+        `${left.length === 1 ? "A tunnel has" : `${count(left.length, "tunnel")} have`} no node now: ${some(left)}`,
+      ]);
+  }
+
+  const STATES_OF_NODE = { acting: "it serves new visitors", holding: "new visitors wait", joining: "it has not joined yet" };
+
+  function drawCluster(cluster) {
+    byId("cluster-section").hidden = !cluster;
+    if (!cluster) return;
+    const facts = [
+      `this node is ${clean(cluster.node)}`,
+      STATES_OF_NODE[cluster.state] ?? clean(cluster.state),
+      cluster.engineAway != null
+        ? `the engine has not answered for ${duration(cluster.engineAway)}`
+        : cluster.state !== "joining" && "the engine answers",
+      cluster.recovering && `no new tunnels for up to ${duration(cluster.recoversIn)}`,
+    ].filter(Boolean);
+    list(byId("cluster"), facts, (fact) => make("span", {}, fact));
+    nodes.show([...parts.nodes].sort(([a], [b]) => collator.compare(a, b)));
+    byId("nodes").hidden = !parts.nodes.size;
   }
 
   const limitName = (each) => clean(each.what) + (each.whose ? ` (${clean(each.whose)})` : "");
@@ -773,6 +862,7 @@
     users.show([...parts.users].sort(([a], [b]) => collator.compare(a, b)).slice(0, ROWS));
     servers.show([...parts.servers]);
     workers.show([...parts.workers].sort(([a], [b]) => a - b));
+    drawCluster(report.cluster);
     byId("workers-section").hidden = !parts.workers.size;
     byId("users-section").hidden = !parts.users.size;
     byId("servers-section").hidden = !parts.servers.size;
@@ -851,6 +941,8 @@
   }
 
   function snapshot(data) {
+    const joined = Boolean(data.parts[""].cluster);
+    if (program && joined !== Boolean(parts[""].cluster)) location.reload(); // it has other columns
     parts[""] = data.parts[""];
     for (const [part, rows] of Object.entries(data.parts)) if (part) parts[part] = new Map(Object.entries(rows));
     before = null;
