@@ -347,13 +347,18 @@ class Crew:
         for each in self.members():
             self._kill(each)
 
-    def abandonGeneration(self, generation: int) -> None:
-        """End the workers of a generation that is not to be, and go on with the one before."""
+    def abandonGeneration(self, generation: int, drain: float) -> None:
+        """
+        Go on with the generation before one that is not to be. Its workers that are ready have sessions by now: they
+        give them away, to those of the generation before.
+
+        :param drain: how long their streams may go on, in seconds.
+        """
         self.generation = generation - 1
         self._trial = None
         for each in self.members():
             if each.generation == generation:
-                self.end(each, 0.0)
+                self.retire(each, drain)
         self._fill()  # those that have died meanwhile
 
     # What happens to a worker.

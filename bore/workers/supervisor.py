@@ -415,7 +415,7 @@ class Supervisor(Service):
 
     def _notUpgraded(self, reason: Failure) -> None:
         self._upgrades = False
-        self.crew.abandonGeneration(self.crew.generation)
+        self.crew.abandonGeneration(self.crew.generation, self.workers.drain)
         if isinstance(reason.value, CannotStart):
             lines = reason.value.lines
             self._sink.emit(UpgradeFailed("; ".join(lines if len(lines) < _LINES else (lines[0], lines[-1]))))

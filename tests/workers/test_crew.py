@@ -337,7 +337,7 @@ class GenerationTests(CrewCase):
         self.upgrade()
         self.crew.exited(self.launched[2], "exit code 1")
         self.failureResultOf(self.started, CannotStart)
-        self.crew.abandonGeneration(2)
+        self.crew.abandonGeneration(2, 60)
         self.assertTrue(self.crew.complete)
         self.assertTrue(self.process(4).killed)
         self.crew.exited(self.launched[3], KILLED)
@@ -346,13 +346,25 @@ class GenerationTests(CrewCase):
         self.clock.advance(0)
         self.assertEqual([each.generation for each in self.crew.members()], [1, 1])
 
+    def test_thoseThatAreReadyGiveTheirSessionsAway(self) -> None:
+        """Clients may have come to them by then."""
+        self.upgrade()
+        self.ready(3)
+        self.crew.abandonGeneration(2, 60)
+        self.assertTrue(self.process(4).killed)
+        self.assertEqual(self.process(3).sent, [Retire(60)])
+        self.crew.exited(self.launched[3], KILLED)
+        self.clock.advance(60)
+        self.assertFalse(self.process(3).killed)
+        self.assertEqual([each.number for each in self.crew.ready], [1, 2])
+
     def test_whatHasDiedMeanwhileIsReplaced(self) -> None:
         self.upgrade()
         self.crew.exited(self.launched[0], KILLED)
         self.clock.advance(0)
         self.crew.exited(self.launched[2], "exit code 1")
         self.failureResultOf(self.started, CannotStart)
-        self.crew.abandonGeneration(2)
+        self.crew.abandonGeneration(2, 60)
         self.crew.exited(self.launched[3], KILLED)
         self.assertEqual([(each.number, each.generation) for each in self.crew.members()], [(2, 1), (5, 1)])
 
