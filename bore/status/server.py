@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -64,16 +63,12 @@ if TYPE_CHECKING:
 _Flows: TypeAlias = Flows[Tunnel, Owner | None]
 
 
-def _keys(ended: object, forwarded: bool = False) -> tuple[Tunnel, Owner | None] | None:
-    """
-    The tunnel that the visitor of a pair has come to, and the session that has the tunnel.
-
-    :param forwarded: whether the tunnels are wanted whose visitors are passed on to other nodes, or all others.
-    """
+def _keys(ended: object) -> tuple[Tunnel, Owner | None] | None:
+    """The tunnel that the visitor of a pair has come to, and the session that has the tunnel."""
     if not isinstance(ended, Visitor):
         return None
     tunnel = cast(Tunnel, ended.tunnel)
-    return (tunnel, tunnel.owner) if (tunnel.user is NODES) is forwarded else None
+    return tunnel, tunnel.owner
 
 
 class ServerStatus:
@@ -161,13 +156,11 @@ class ServerStatus:
             None,
             None if self._process is None else self._process(),
             cluster=None if self.cluster is None else self.cluster.report(),
-            forwards=None if self.cluster is None else (yield from self._forwards(self.cluster)),
+            forwards=None if self.cluster is None else (yield from self._forwards(self.cluster, flows)),
         )
 
-    def _forwards(self, cluster: ClusterView) -> Work[list[TunnelReport]]:
-        """The tunnels whose visitors are passed on. What these have done is not in the sums: their tunnels count it."""
-        flows = _Flows(self._server.relay, partial(_keys, forwarded=True))
-        yield from flows.read()
+    def _forwards(self, cluster: ClusterView, flows: _Flows) -> Work[list[TunnelReport]]:
+        """The tunnels whose visitors are passed on to other nodes."""
         there = (tunnel for tunnel in cluster.forwards.all() if not tunnel.closed)
         return (yield from mapped(lambda tunnel: self._tunnel(tunnel, flows), there))
 
@@ -187,7 +180,7 @@ class ServerStatus:
 
     def _readTunnel(self, address: PublicAddress, most: int | None) -> Work[Visited[TunnelReport, VisitorReport]]:
         forwarded = None if self.cluster is None else self.cluster.forwards.get(address)
-        flows = _Flows(self._server.relay, partial(_keys, forwarded=forwarded is not None))
+        flows = _Flows(self._server.relay, _keys)
         yield from flows.read()
         tunnel = self._server.tunnels.get(address) or forwarded
         moved = next((each for each in self._moved(flows) if each.address == address), None)
@@ -297,14 +290,15 @@ class ServerStatus:
 
     def _totals(self, tunnels: Mapping[Tunnel, TunnelReport], flows: _Flows) -> ServerTotals:
         """
-        Sum up.
+        Sum up. Visitors that are passed on to other nodes are in the sums of those.
 
         :param tunnels: what was read of each. It may be closed since: then its usage is among that of the closed ones.
         """
         closed = self._server.tunnels.closed
         there = {tunnel: report for tunnel, report in tunnels.items() if not tunnel.closed}
-        toClient, toVisitors = flows.ofOthers(there)
-        visitors = sum(len(tunnel.serving) for tunnel in {*flows.tunnels, *tunnels} - there.keys())
+        apart = there.keys() | {tunnel for tunnel in flows.tunnels if tunnel.user is NODES}
+        toClient, toVisitors = flows.ofOthers(apart)
+        visitors = sum(len(tunnel.serving) for tunnel in {*flows.tunnels, *tunnels} - apart)
         return ServerTotals(
             closed.visitors + closed.unserved + visitors + sum(report.visitors.total for report in there.values()),
             closed.toClient + toClient + sum(report.bytes.toClient for report in there.values()),
