@@ -176,7 +176,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     try:
         sockets = passedSockets()
         service = serverProgram(reactor, command, lambda: line.parse(arguments), sockets, inheritance=inheritance)
-        _followHangup(reactor, service)  # before the log says that the server listens
+        _followSignals(reactor, service)  # before the log says that the server listens
         service.startService()
         if inheritance is not None:
             inheritance.begin()
@@ -226,7 +226,7 @@ def _supervisor(
         words = wordsOf(reactor, program, arguments)
         again = sys.orig_argv[1:]
         service = supervisorProgram(reactor, command, load, words, gaveUp, passedSockets(), log, again=again)
-        _followHangup(reactor, service)
+        _followSignals(reactor, service)
         service.startService()
     except CannotListen as e:
         return _fail(program, str(e), exits.FAILURE)
@@ -257,7 +257,7 @@ def _client(program: str, arguments: Sequence[str]) -> int:
         reactor.stop()
 
     client.whenGaveUp().addErrback(gaveUp)
-    _followHangup(reactor, service)
+    _followSignals(reactor, service)
     reactor.callWhenRunning(service.startService)
     _runUntilSignal(reactor, service)
     return code
@@ -376,7 +376,7 @@ def _demo(program: str, arguments: Sequence[str]) -> int:
     command = demoCommand(program).parse(arguments)
     reactor = _begin(untyped, command.log)
     demo = Demo(reactor, reactor.stop, command)
-    _followHangup(reactor, demo)
+    _followSignals(reactor, demo)
     reactor.callWhenRunning(demo.startService)
     _runUntilSignal(reactor, demo)
     return demo.code
@@ -422,9 +422,10 @@ def _beginOnTerminal(untyped: object, command: ClientCommand) -> tuple[IProgramR
     return reactor, beginScreen(reactor, command.log, os.environ)
 
 
-def _followHangup(reactor: IProgramReactor, program: _Program) -> None:
-    from bore.system.signals import handleHangup
+def _followSignals(reactor: IProgramReactor, program: _Program) -> None:
+    from bore.system.signals import handleHangup, handleStop
 
+    handleStop(reactor)
     handleHangup(reactor, program.reload)
 
 

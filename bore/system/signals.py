@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -27,7 +28,31 @@ _STOP: Final = ("SIGINT", "SIGTERM")
 
 
 class IReactorSignals(IReactorCore, IReactorTime, IReactorFromThreads):
-    """What signals need of a reactor."""
+    """What signals need of a reactor; all of Twisted's have it."""
+
+    def sigInt(number: int, frame: FrameType | None = None) -> None:
+        """Stop as soon as the reactor runs, and have twistd end by this signal: the handler of SIGINT."""
+
+    def sigTerm(number: int, frame: FrameType | None = None) -> None:
+        """The same: the handler of SIGTERM."""
+
+
+def handleStop(reactor: IReactorSignals) -> None:
+    """
+    Handle SIGINT and SIGTERM as the reactor does once it runs. To be called before the log says that a server listens.
+
+    A signal that comes before the reactor runs has it stop in order when it does. The second one ends the process at
+    once. Signals that are ignored, or handled by somebody else, stay so.
+    """
+    for name, act in zip(_STOP, (reactor.sigInt, reactor.sigTerm), strict=True):
+        number = getattr(signal, name)
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, partial(_stopBy, act))
+
+
+def _stopBy(act: Callable[[int, FrameType | None], object], number: int, frame: FrameType | None) -> None:
+    endOnNextSignal()
+    act(number, frame)
 
 
 def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ from bore.logs.outlet import finish, unblocked
 from bore.logs.settings import LogSettings
 from bore.logs.syslog import SyslogObserver
 from bore.startup import IProgramReactor, followRun
-from bore.system.signals import handleHangup
+from bore.system.signals import handleHangup, handleStop
 from bore.tap.pidfile import checkPidfile
 
 C = TypeVar("C")
@@ -104,6 +104,7 @@ class Daemon(MultiService):
 
     def privilegedStartService(self) -> None:
         """Start what needs privileges. twistd has forked when it calls this, and it drops the privileges afterwards."""
+        handleStop(self._reactor)
         handleHangup(self._reactor, self._reload)
         try:
             MultiService.privilegedStartService(self)

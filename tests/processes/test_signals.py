@@ -136,6 +136,49 @@ class ReloadTests(SignalCase):
         self.assertIsNone(server.process.poll())
 
 
+#: Has a program send itself a signal when its log says that it listens, and run as usual: before its reactor runs.
+_AT_ONCE = """
+import os, sys
+from twisted.logger import globalLogPublisher
+
+number = int(sys.argv.pop(1))
+
+def observe(event):
+    if str(event.get("log_format")).startswith("listening on"):
+        os.kill(os.getpid(), number)
+
+globalLogPublisher.addObserver(observe)
+"""
+
+_MAIN = {"bore": "from bore.cli import main; sys.exit(main(sys.argv[1:]))", "twistd": _TWISTD[1]}
+
+
+class AtOnceTests(SignalCase):
+    """A program stops in order from the moment on at which it says that it is ready."""
+
+    def stopped(self, main: str, number: int, *words: str) -> int:
+        """The exit code of a server."""
+        program = self.python("-c", _AT_ONCE + _MAIN[main], str(number), *words, *self.serverWords())
+        code = program.wait()
+        program.waitFor("listening on")
+        self.assertNotIn("Traceback", program.transcript())
+        return code
+
+    def test_aServerDoes(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(self.stopped("bore", number, "server"), 0)
+
+    def test_aServerWithWorkersDoes(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(self.stopped("bore", number, "server", "--workers", "1"), 0)
+
+    def test_aServerOfTwistdDoesAndEndsByTheSignal(self) -> None:
+        pidfile = temporaryFolder(self) / "twistd.pid"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(self.stopped("twistd", number, "-n", f"--pidfile={pidfile}", "bore-server"), -number)
+            self.assertFalse(pidfile.exists())  # twistd has reached its end
+
+
 class SecondTests(SignalCase):
     """A second signal ends what is stopping already."""
 
@@ -145,7 +188,7 @@ class SecondTests(SignalCase):
         os.kill(pid, signal.SIGTERM)
         self.client_.waitFor("server is shutting down")
         os.kill(pid, signal.SIGTERM)
-        program.wait(4.0)
+        program.wait()  # its status says which signal has ended it
 
     def test_itEndsAtOnce(self) -> None:
         for words in ((*_BORE, "server"), (*_TWISTD, "bore-server")):
