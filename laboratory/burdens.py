@@ -248,6 +248,6 @@ class BadService(Fault):
             outcome.holds(f"slow: {trouble}", False)
         else:
             waited = time.monotonic() - begin - self.pause
-            outcome.holds(f"slow: served {waited:.1f} s after it accepts", waited <= 3 + outcome.slack)
+            outcome.holds(f"slow: served {waited:.1f} s after it accepts", outcome.isWithin(waited, 3))
         late.join()
         service.close()

@@ -135,11 +135,16 @@ class ClusterSite:
         names = [f"client{n}/t{k}" for n in range(size.clients) for k in range(size.tunnels)]
         names += [f"original{n}" for n in range(size.originals)]
         ports = self.startServices("client", SERVICE_PORT, names)
+        # The original ones have their ports before others get any: one of those may be what they ask for.
+        originals = [
+            self._startOriginal(service, _ORIGINALS + n)
+            for n, service in enumerate(ports[size.clients * size.tunnels :])
+        ]
+        self.awaitTunnels(originals)
         for n in range(size.clients):
             self.startClient("client", f"client{n}", ports[n * size.tunnels : (n + 1) * size.tunnels])
-        for n, service in enumerate(ports[size.clients * size.tunnels :]):
-            self._startOriginal(service, _ORIGINALS + n)
         self.awaitTunnels(self.clients)
+        self.clients += originals
         ours = [client for client in self.clients if client.isOurs]
         if secondsUntil(lambda: all(len(own) == 2 for own in self.nodesOf(ours)), _START, 0.5) is None:
             raise AssertionError(f"not all clients are at two nodes: {self.nodesOf(ours)}")
@@ -167,11 +172,11 @@ class ClusterSite:
         self.clients.append(client)
         return client
 
-    def _startOriginal(self, service: int, port: int) -> None:
+    def _startOriginal(self, service: int, port: int) -> Client:
         # It ends with its connection: what has started it starts it again, as a service manager does.
         words = f"'{original()}' local {service} --local-host 127.0.0.1 --to {self.site.host} --port {port}"
         program = self.lab.start("client", "sh", "-c", f"while :; do {words}; echo ended; sleep 0.5; done")
-        self.clients.append(Client(program, [service], False))
+        return Client(program, [service], False)
 
     def awaitTunnels(self, clients: Sequence[Client]) -> None:
         """Wait until clients have all their tunnels, and note where these are."""

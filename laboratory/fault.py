@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -20,17 +20,22 @@ class Finding(NamedTuple):
     kept: bool | None
 
 
+def _noSlack() -> float:
+    return 0.0
+
+
 @dataclass
 class Outcome:
     """
     What was measured of one fault in one pairing.
 
-    :ivar slack: how much longer than promised something may take, in seconds, as the machine may be busy.
+    :ivar slack: how much longer than promised something may take as the machine is busy, in seconds. It is called right
+        after something has taken too long.
     :ivar figures: what is shown as it is, behind the row's notes.
     :ivar transcript: the last lines of the output of all programs.
     """
 
-    slack: float = 0.0
+    slack: Callable[[], float] = _noSlack
     findings: list[Finding] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
     transcript: str = ""
@@ -46,7 +51,7 @@ class Outcome:
             text = f"{what}: not within {watched:.0f} s" if watched else f"{what}: never"
         else:
             text = f"{what} after {seconds:.1f} s"
-        kept = seconds is not None and most is not None and seconds <= most + self.slack
+        kept = seconds is not None and most is not None and self.isWithin(seconds, most)
         self.findings.append(Finding(text, None if most is None else kept))
 
     def lasts(self, what: str, seconds: float | None, most: float | None = None) -> None:
@@ -56,8 +61,16 @@ class Outcome:
         :param seconds: None, if it came about never.
         :param most: what is promised, or None.
         """
-        kept = None if most is None else seconds is not None and seconds <= most + self.slack
+        kept = None if most is None else seconds is not None and self.isWithin(seconds, most)
         self.findings.append(Finding(f"{what}: " + ("none" if seconds is None else f"{seconds:.1f} s"), kept))
+
+    def isWithin(self, seconds: float, most: float, share: float = 1.0) -> bool:
+        """
+        Whether something has not taken longer than promised, as busy as the machine is.
+
+        :param share: how much of the slack it may take, where ``most`` is less than a few seconds.
+        """
+        return seconds <= most or seconds <= most + self.slack() * share
 
     def holds(self, text: str, kept: bool) -> None:
         """Something was checked that is promised."""
@@ -107,7 +120,7 @@ class Fault:
         """What texts may name in braces."""
         return vars(self)
 
-    def measure(self, pairing: Pairing = OURS, slack: float = 0.0) -> Outcome:
+    def measure(self, pairing: Pairing = OURS, slack: Callable[[], float] = _noSlack) -> Outcome:
         """Make a laboratory, and measure in it."""
         outcome = Outcome(slack)
         with Site(pairing, self.name[:12], *self.hosts) as site:

@@ -1,8 +1,9 @@
 """
 ``python -m laboratory.manyclients HOST LOCAL_PORT COUNT``: many clients in one process.
 
-It prints a line for everything that happens, with the time of the system's monotonic clock: ``attempt TIME`` and
-``opened TIME PORT``. SIGUSR1 cuts all control connections (``cut TIME``); SIGUSR2 has it say ``timers TIME COUNT``.
+It prints a line for everything that happens, with the time of the system's monotonic clock: ``attempt TIME PLANNED``,
+with the time for which the client has planned the attempt, and ``opened TIME PORT``. SIGUSR1 cuts all control
+connections (``cut TIME``); SIGUSR2 has it say ``timers TIME COUNT``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet import epollreactor
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 
 from bore.streams.transport import SocketTransport
@@ -23,10 +26,15 @@ from laboratory.timers import sayTimers
 
 
 class WatchedReactor:
-    """The reactor, which notes the control connections that it reads from, and can cut them."""
+    """
+    The reactor, which notes the control connections that it reads from, and can cut them.
+
+    :ivar late: how long ago the timer has expired whose function runs, in seconds; 0 if none does.
+    """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
+        self.late = 0.0
         self._connections: set[SocketTransport] = set()
 
     def __getattr__(self, name: str) -> object:
@@ -36,6 +44,17 @@ class WatchedReactor:
         if isinstance(reader, SocketTransport):  # of all connections of a client, only these are Twisted's
             self._connections.add(reader)
         self._reactor.addReader(reader)
+
+    def callLater(self, delay: float, act: Callable[..., object], *args: object, **named: object) -> IDelayedCall:
+        def run() -> None:
+            self.late = self._reactor.seconds() - call.getTime()
+            try:
+                act(*args, **named)
+            finally:
+                self.late = 0.0
+
+        call: IDelayedCall = self._reactor.callLater(delay, run)
+        return call
 
     def cut(self) -> None:
         """Cut all control connections."""
@@ -51,11 +70,11 @@ def say(*words: object) -> None:
     print(*words, flush=True)  # noqa: T201
 
 
-def observe(event: LogEvent) -> None:
+def observe(reactor: WatchedReactor, event: LogEvent) -> None:
     """Report when an attempt begins, and when a tunnel is up."""
     text = event.get("log_format") or ""
     if text.startswith("Starting factory"):
-        say("attempt", time.monotonic())
+        say("attempt", now := time.monotonic(), now - reactor.late)
     elif "listening at" in text:
         found = re.search(r":(\d+) ->", formatEvent(event))
         assert found is not None
@@ -76,7 +95,7 @@ def main() -> None:
 
     ControlFactory.noisy = True  # it is started for each attempt, and says so
     reactor: Any = WatchedReactor(real)
-    globalLogPublisher.addObserver(cast(ILogObserver, observe))
+    globalLogPublisher.addObserver(cast(ILogObserver, partial(observe, reactor)))
     for n in range(count):
         descriptors = descriptorsForVisitors(FOR_CONTROL)
         settings = ClientSettings((ServerAddress(host),), descriptors=descriptors)

@@ -77,6 +77,15 @@ def moments(crowd: Program, what: str, since: float) -> list[float]:
     return [at for at, words in _happened(crowd, since) if words[0] == what]
 
 
+def planned(crowd: Program, since: float) -> list[float]:
+    """
+    The moments for which many clients have planned the attempts that they have begun since a moment.
+
+    A machine that is busy may have an attempt begin later, together with others.
+    """
+    return [float(words[2]) for _, words in _happened(crowd, since) if words[0] == "attempt"]
+
+
 def events(crowd: Program, what: str, since: float) -> dict[int, float]:
     """When something happened for the first time since a moment, by the client's port."""
     return {int(words[2]): at for at, words in _happened(crowd, since) if words[0] == what}

@@ -22,10 +22,8 @@ from laboratory.pairings import FROM_ORIGINAL, OURS, OURS_TLS, Pairing
 from laboratory.rush import Burst, BurstWithoutLanes
 from laboratory.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 from laboratory.tunnels import DeadService, ReloadUnderLoad, StolenPort
+from tests.laboratory.slack import Slack
 from tests.support import slowness
-
-#: What an idle machine may add to a time that is promised, in seconds; a busy one may add more.
-SLACK: Final = 2.0
 
 #: Visitors of a burst on an idle machine; all have to be served within 10 s.
 VISITORS: Final = 2500
@@ -44,7 +42,8 @@ class FaultCase(SynchronousTestCase):
     """Checks that a promise is kept."""
 
     def keeps(self, fault: Fault, pairing: Pairing = OURS) -> None:
-        outcome = fault.measure(pairing, SLACK * slowness())
+        with Slack() as slack:
+            outcome = fault.measure(pairing, slack)
         said = "\n".join([fault.say(fault.promise), *(text for text, _ in outcome.findings), outcome.transcript])
         self.assertEqual(outcome.broken, [], said)
 
@@ -83,7 +82,7 @@ class LaneTests(FaultCase):
         self.keeps(NewVisitor(visitors=15))
 
     def test_aLongAnswerComesInAnOpenWindow(self) -> None:
-        self.keeps(LongAnswer(visitors=12))
+        self.keeps(LongAnswer(visitors=12, delay=0.05))
 
     def test_lanesThatANatForgetsCostLittle(self) -> None:
         self.keeps(ForgottenLanes(seconds=5))
@@ -205,7 +204,7 @@ class EndlessTests(FaultCase):
     def test_aBurstIsServedInOrderWithoutLanes(self) -> None:
         self.keeps(BurstWithoutLanes(visitors=burst()))
 
-    def test_aBurstIsServedInOrderByAnOriginalClient(self) -> None:
+    def test_aBurstIsServedByAnOriginalClient(self) -> None:
         self.keeps(Burst(visitors=burst()), FROM_ORIGINAL)
 
 

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from laboratory.measure import secondsUntil
 from laboratory.pairings import FROM_ORIGINAL, SERVICE_PORT, Site
 from laboratory.silences import SlowLink
+from tests.laboratory.slack import Slack
 from tests.original import original
 from tests.support import Program
 
@@ -48,6 +49,7 @@ class SlowLinkTests(SynchronousTestCase):
     """A slow link with a long queue, on which everything takes half a minute."""
 
     def test_anOriginalClientKeepsItsSessionAndItsStreams(self) -> None:
-        outcome = SlowLink(seconds=20).measure(FROM_ORIGINAL, slack=2.0)
+        with Slack() as slack:
+            outcome = SlowLink(seconds=20).measure(FROM_ORIGINAL, slack)
         said = "\n".join([*(text for text, _ in outcome.findings), outcome.transcript])
         self.assertEqual(outcome.broken, [], said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from typing import cast
 from uuid import UUID, uuid4
@@ -11,13 +12,14 @@ from twisted.python.failure import Failure
 
 from bore.relay.interface import Stream
 from bore.server.control import ControlProtocol
+from bore.server.tunnel import MAX_ANNOUNCED
 from bore.wire.messages import Accept, Authenticate, Hello, decodeServerMessage, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
 from tests.ports import freePort
 from tests.server.case import HEARTBEAT, ControlCase
-from tests.support import isOpen
+from tests.support import connect, isOpen
 
 
 class HelloTests(ControlCase):
@@ -158,6 +160,37 @@ class VisitorTests(ControlCase):
             data, dataTransport = self.connect()
             data.dataReceived(encode(Accept(id)))
             self.assertEqual(dataTransport.disconnecting, expected)
+
+    def test_visitorsAreAnnouncedInTheOrderInWhichTheyCame(self) -> None:
+        """Whatever the order in which an original client connects for them: it does so for several at a time."""
+        _, transport, port = self.openTunnel()
+        visitors = []
+        for _ in range(MAX_ANNOUNCED + 30):
+            visitors.append(connect(self.host, port))
+            self.addCleanup(visitors[-1].close)
+        announced: list[UUID] = []
+        accepted: list[UUID] = []
+        order = random.Random(1)
+        while len(accepted) < len(visitors):
+            found: list[UUID] = []
+            while new := self.more(transport):
+                found += new
+            self.assertTrue(0 < len(found) <= MAX_ANNOUNCED, len(found))
+            announced += found
+            for id in order.sample(found, len(found)):
+                accepted.append(id)
+                data, dataTransport = self.connect()
+                data.dataReceived(encode(Accept(id)))
+                dataTransport.socket.close()
+        came = {visitor.getsockname(): number for number, visitor in enumerate(visitors)}
+        numbers = dict(zip(accepted, (came[left.socket.getpeername()] for left, _ in self.relay.joined), strict=True))
+        self.assertEqual([numbers[id] for id in announced], list(range(len(visitors))))
+
+    def more(self, transport: FakeTransport) -> list[UUID]:
+        """The visitors that are announced in one more turn."""
+        self.turn()
+        self.reactor.advance(0)
+        return self.announced(transport)
 
     def test_aVisitorThatIsNotAcceptedIsClosedAfterTenSeconds(self) -> None:
         _, transport, port = self.openTunnel()
