@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.wire.clienthello import MAX_START
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from tests.ports import loopbackHost
-from tests.support import CHECKOUT, PATIENCE, eventually
+from tests.support import CHECKOUT, PATIENCE, eventually, slowness
 from tests.wire.test_clienthello import browserHello, hello, opensslHello, record, records
 from tests.workers.doorwaycase import lane
 
@@ -192,7 +192,8 @@ class FloodTests(DoorwayCase):
             waits.append(time.monotonic() - begin)
             here, there, *_ = self.ask()
             self.assertLessEqual(here + there, self.pending + 64, "more than may be pending")
-        self.assertLess(sorted(waits)[len(waits) // 2], 1.0)
+        middle = sorted(waits)[len(waits) // 2]
+        self.assertTrue(middle < 1.0 or middle < slowness(), middle)
         self.assertEqual(flood.failed, 0)
         flood.close()
         eventually(lambda: self.ask()[:2] == [0, 0], "all are gone", FIRST_MESSAGE_TIMEOUT + PATIENCE)

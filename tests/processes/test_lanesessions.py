@@ -10,10 +10,8 @@ import time
 
 from tests.forwarder import Forwarder
 from tests.processes.lanescase import DEBUG, LaneCase, lost, opened, used
-from tests.support import (
-    eventually,
-    receiveAll,
-)
+from tests.promptness import within
+from tests.support import eventually, receiveAll
 
 if sys.platform != "linux":
     from twisted.trial.unittest import SkipTest
@@ -78,9 +76,8 @@ class SessionTests(LaneCase):
                 lane.cut()
                 way.passages.remove(lane)
             os.kill(self.bore.pid, signal.SIGCONT)
-            begin = time.monotonic()
-            self.assertEchoes(visitor)
-            self.assertLess(time.monotonic() - begin, 3)
+            with within(3):
+                self.assertEchoes(visitor)
             visitor.close()
 
     def test_aClientThatWasStoppedForAMomentServesWhoCameMeanwhile(self) -> None:

@@ -7,15 +7,8 @@ import socket
 
 from tests.ports import freePort
 from tests.processes.case import ProcessCase, count
-from tests.support import (
-    bore,
-    connect,
-    eventually,
-    isOpen,
-    isTurnedAway,
-    receiveExactly,
-    running,
-)
+from tests.promptness import within
+from tests.support import bore, connect, eventually, isOpen, isTurnedAway, receiveExactly, running
 
 
 class LossTests(ProcessCase):
@@ -29,8 +22,8 @@ class LossTests(ProcessCase):
         for client in (first, second):
             client.waitFor("lost ")
         self.server(port=control)
-        took = eventually(lambda: isOpen(self.host, random) and isOpen(self.host, chosen), "both ports are back")
-        self.assertLess(took, 5)
+        with within(5):
+            eventually(lambda: isOpen(self.host, random) and isOpen(self.host, chosen), "both ports are back")
         self.assertServes(random)
         self.assertServes(chosen)
 
@@ -53,7 +46,8 @@ class LossTests(ProcessCase):
             self.assertEqual(receiveExactly(visitor, 3), b"two")
             self.assertFalse(isOpen(self.host, port))
             self.assertIsNone(server.process.poll())
-        self.assertEqual(server.wait(4), 0)
+        with within(4):
+            self.assertEqual(server.wait(), 0)
 
     def test_aVisitorThatDoesNotFinishDoesNotKeepTheServer(self) -> None:
         server, control = self.server()
@@ -62,7 +56,8 @@ class LossTests(ProcessCase):
             visitor.sendall(b"one")
             receiveExactly(visitor, 3)
             server.process.send_signal(signal.SIGTERM)
-            self.assertEqual(server.wait(9), 0)
+            with within(9):
+                self.assertEqual(server.wait(), 0)
             with self.assertRaises(ConnectionResetError):
                 visitor.recv(1)
 
@@ -75,7 +70,7 @@ class LossTests(ProcessCase):
             server.process.send_signal(signal.SIGINT)
             client.waitFor("server is shutting down")
             server.process.send_signal(signal.SIGINT)
-            self.assertEqual(server.wait(2), -signal.SIGINT)
+            self.assertEqual(server.wait(), -signal.SIGINT)
 
 
 class ListenerGroupTests(ProcessCase):
@@ -92,7 +87,7 @@ class ListenerGroupTests(ProcessCase):
         server.waitFor("cannot accept on")
         for visitor in held:
             visitor.close()
-        eventually(lambda: self._serves(port), "new visitors are served", 8)
+        eventually(lambda: self._serves(port), "new visitors are served")
         complaints = [line for line in server.err if "cannot accept on" in line]
         self.assertEqual(len(complaints), 1)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
 
 from tests.processes.case import count
 from tests.processes.tlscase import SECRET, TlsCase, clientContext
+from tests.promptness import within
 from tests.support import PATIENCE, connect, eventually, isClosed, receiveAll
 
 _APPLICATION_DATA = 0x17
@@ -69,27 +71,26 @@ class HangingTests(TlsCase):
         hello = clientHello()
         parts = (hello[:1], hello[:5], hello[: len(hello) // 2], hello, hello + b"\x14\x03\x03\0\1\1", b"\x16\x03\x01")
         begin = time.monotonic()
-        socks = [connect(self.host, control) for _ in parts]
-        for sock, part in zip(socks, parts, strict=True):
-            self.addCleanup(sock.close)
-            sock.sendall(part)
-        _, port = self.tlsClient(control)
-        self.assertServes(port)
-        for sock in socks:
-            while not isClosed(sock):  # the server has sent something before
-                pass
-        self.assertTrue(2 < time.monotonic() - begin < 5)
+        with within(5):
+            socks = [connect(self.host, control) for _ in parts]
+            for sock, part in zip(socks, parts, strict=True):
+                self.addCleanup(sock.close)
+                sock.sendall(part)
+            _, port = self.tlsClient(control)
+            self.assertServes(port)
+            for sock in socks:
+                while not isClosed(sock):  # the server has sent something before
+                    pass
+        self.assertGreater(time.monotonic() - begin, 2)
 
     def test_thoseThatDripAreClosedAfterThreeSeconds(self) -> None:
         _, control = self.tlsServer()
         sock = connect(self.host, control)
         self.addCleanup(sock.close)
-        begin = time.monotonic()
-        with self.assertRaises(ConnectionError):
+        with within(5), self.assertRaises(ConnectionError):
             for byte in clientHello():
                 sock.sendall(bytes([byte]))
                 time.sleep(0.1)
-        self.assertLess(time.monotonic() - begin, 5)
 
     def test_theyAreBoundedAndHonestClientsAreServedMeanwhile(self) -> None:
         server, control = self.tlsServer("--max-pending", "20", "--max-pending-per-source", "0")
@@ -101,7 +102,8 @@ class HangingTests(TlsCase):
             self.addCleanup(sock.close)
             sock.sendall(hello[:100])
             socks.append(sock)
-        eventually(lambda: server.descriptors() <= before + 22, "the oldest are closed", 2)
+        with within(2):
+            eventually(lambda: server.descriptors() <= before + 22, "the oldest are closed")
         _, port = self.tlsClient(control)
         self.assertServes(port)
         server.waitFor("the limit of connections without a message is reached, 20")
@@ -118,7 +120,8 @@ class HangingTests(TlsCase):
             sock.sendall(part)
         self.tlsClient(control)
         server.process.terminate()
-        self.assertEqual(server.wait(2), 0, server.transcript())
+        with within(2):
+            self.assertEqual(server.wait(), 0, server.transcript())
         self.assertNoTraceback(server)
 
     def test_whoShakesHandsAndThenSaysNothingIsClosedAsWell(self) -> None:
@@ -126,19 +129,15 @@ class HangingTests(TlsCase):
         plain = socket.create_connection((self.host, control), PATIENCE)
         with clientContext("bore/1").wrap_socket(plain) as peer:
             begin = time.monotonic()
-            self.assertEqual(peer.recv(1), b"")
-            self.assertTrue(2 < time.monotonic() - begin < 5)
+            with within(5):
+                self.assertEqual(peer.recv(1), b"")
+            self.assertGreater(time.monotonic() - begin, 2)
 
     def test_whatIsNoHandshakeAtAllIsRefusedAtOnce(self) -> None:
         server, control = self.tlsServer()
         for words in (b"\x16\x03\x01\x00\x05hello", b"\x16" * 100, b"\x16\x03\x01\xff\xff" + b"x" * 70000):
-            with connect(self.host, control) as sock:
-                begin = time.monotonic()
-                try:
-                    sock.sendall(words)
-                    receiveAll(sock)
-                except ConnectionError:
-                    pass
-                self.assertLess(time.monotonic() - begin, 2)
+            with connect(self.host, control) as sock, within(2), contextlib.suppress(ConnectionError):
+                sock.sendall(words)
+                receiveAll(sock)
         self.assertNoTraceback(server)
         self.tlsClient(control)
