@@ -56,6 +56,13 @@ class LaneCase(ProcessCase):
         """Wait until that many lanes have reached the server."""
         eventually(lambda: opened(self.bore) >= since + number, "the lanes are there")
 
+    def assertUsed(self, visitors: int) -> list[str]:
+        """Lanes had this many visitors, as the server's log says soon; return the lane of each."""
+        eventually(lambda: len(used(self.bore)) >= visitors, "all are in the log")
+        lanes = used(self.bore)
+        self.assertEqual(len(lanes), visitors)
+        return lanes
+
     def assertServed(self, port: int, times: int) -> None:
         for n in range(times):
             question = b"question %d" % n

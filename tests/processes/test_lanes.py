@@ -28,8 +28,7 @@ class VisitorTests(LaneCase):
         for n in range(1, 21):
             self.assertServed(port, 1)
             eventually(lambda: count(self.bore, " is gone: ") == n, "its lane is idle")  # noqa: B023
-        self.assertEqual(len(used(self.bore)), 20)
-        self.assertLessEqual(len(set(used(self.bore))), 2)
+        self.assertLessEqual(len(set(self.assertUsed(20))), 2)
         self.assertEqual(count(self.bore, "is taken"), 0)
         self.assertLessEqual(opened(self.bore), 6)
         self.assertEqual(lost(self.bore), 0)
@@ -40,8 +39,7 @@ class VisitorTests(LaneCase):
         visitors = [self.visitor(port) for _ in range(100)]
         for n, visitor in enumerate(visitors):
             self.assertEchoes(visitor, b"visitor %d" % n)
-        eventually(lambda: len(used(self.local)) == 100, "all are in the log")
-        self.assertEqual(len(set(used(self.bore))), 100)
+        self.assertEqual(len(set(self.assertUsed(100))), 100)
         for visitor in visitors:
             visitor.close()
         # New visitors use the lanes of those that have left.
@@ -57,12 +55,12 @@ class VisitorTests(LaneCase):
         port = self.startBoth()
         for _ in range(3):
             self.assertEqual(receiveAll(self.visitor(port)), b"welcome")
-        self.assertEqual(len(used(self.bore)), 3)
+        self.assertUsed(3)
 
     def test_withASecretTheyAreProvedOnce(self) -> None:
         port = self.startBoth("--secret", "hush, for a long time", server=("--secret", "hush, for a long time"))
         self.assertServed(port, 10)
-        self.assertEqual(len(used(self.bore)), 10)
+        self.assertUsed(10)
         self.assertLessEqual(opened(self.bore), 6)
         self.assertNothingSaid()
 
@@ -135,7 +133,7 @@ class VisitorTests(LaneCase):
                 source.encode(), self.host.encode(), number, port, n
             ))  # fmt: skip
         self.assertEqual(heard, expected)
-        self.assertEqual(len(used(self.bore)), 5)
+        self.assertUsed(5)
 
 
 class BulkTests(LaneCase):
@@ -147,7 +145,7 @@ class BulkTests(LaneCase):
         port = self.startBoth()
         for _ in range(2):
             self.assertEqual(digest(receiveAll(self.visitor(port))), digest(data))
-        self.assertEqual(len(used(self.bore)), 2)
+        self.assertUsed(2)
         self.assertServedAfterwards(port)
 
     def test_anUploadArrivesWhole(self) -> None:
@@ -156,7 +154,7 @@ class BulkTests(LaneCase):
         port = self.startBoth()
         for _ in range(2):
             self.assertEqual(self.ask(port, data), digest(data).encode())
-        self.assertEqual(len(used(self.bore)), 2)
+        self.assertUsed(2)
         self.assertServedAfterwards(port)
 
     def test_longUploadsCostNoLanes(self) -> None:

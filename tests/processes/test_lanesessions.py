@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.forwarder import Forwarder
-from tests.processes.lanescase import DEBUG, LaneCase, lost, opened, used
+from tests.processes.lanescase import DEBUG, LaneCase, lost, opened
 from tests.promptness import within
 from tests.support import eventually, receiveAll
 
@@ -34,7 +34,7 @@ class SessionTests(LaneCase):
         self.assertEqual(same, port)
         for visitor in visitors:
             self.assertEchoes(visitor)
-        eventually(lambda: len(used(self.bore)) == 21, "all are in the log")
+        self.assertUsed(21)
         self.assertNothingSaid()
 
     def test_joinedStreamsOnLanesOutliveTheirSession(self) -> None:
@@ -126,7 +126,7 @@ class SessionTests(LaneCase):
         self.bore.waitFor(f"port {port}: opened for ")
         self.haveLanes(4)
         self.assertServed(port, 5)
-        self.assertEqual(len(used(self.bore)), 5)
+        self.assertUsed(5)
 
     def test_aServerThatIsStoppedClosesTheIdleOnesAndLetsTheOthersEnd(self) -> None:
         port = self.startBoth()
