@@ -359,7 +359,7 @@ class Crew:
         for each in self.members():
             if each.generation == generation:
                 self.retire(each, drain)
-        self._fill()  # those that have died meanwhile
+        self.setCount(self.count, drain)  # some have died meanwhile, or fewer are wanted than there were
 
     # What happens to a worker.
 

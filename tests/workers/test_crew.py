@@ -368,6 +368,15 @@ class GenerationTests(CrewCase):
         self.crew.exited(self.launched[3], KILLED)
         self.assertEqual([(each.number, each.generation) for each in self.crew.members()], [(2, 1), (5, 1)])
 
+    def test_anotherNumberThatWasSetMeanwhileHolds(self) -> None:
+        self.upgrade()
+        self.crew.setCount(1, 60)
+        self.crew.exited(self.launched[2], "exit code 1")
+        self.failureResultOf(self.started, CannotStart)
+        self.crew.abandonGeneration(2, 60)
+        self.assertEqual([each.number for each in self.crew.ready], [1])
+        self.assertEqual(self.process(2).sent, [Retire(60)])
+
     def test_oneOfTheOldThatStartedStillIsNotTheNewCode(self) -> None:
         """It had been started instead of one that has died."""
         self.up()
