@@ -22,7 +22,8 @@ from bore.server import custodystate
 from bore.server.custodystate import BadState
 from bore.streams.channel import Remains
 from bore.streams.descriptorframes import LOST
-from bore.wire.workersession import Position
+from bore.wire.workersession import Position, State
+from bore.workers.crew import Phase
 
 #: The variable with the number of the descriptor of the state.
 VARIABLE: Final = "TXBORE_STATE"
@@ -301,9 +302,13 @@ def _readBytes(content: object) -> bytes:
     return b64decode(_TEXT(content), validate=True)
 
 
+def _readPhase(content: object) -> str:
+    return Phase[_TEXT(content)].name
+
+
 def _readPosition(content: object) -> Position:
     found = cast("dict[str, object]", content)
-    return Position(_TEXT(found["state"]), _many(_pair(_TEXT, _NUMBER))(found["asked"]))
+    return Position(State[_TEXT(found["state"])].name, _many(_pair(_TEXT, _NUMBER))(found["asked"]))
 
 
 def _readRemains(content: object) -> Remains:
@@ -347,7 +352,7 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (WorkerState, "pid"): _NUMBER,
     (WorkerState, "channel"): _NUMBER,
     (WorkerState, "output"): _NUMBER,
-    (WorkerState, "phase"): _TEXT,
+    (WorkerState, "phase"): _readPhase,
     (WorkerState, "since"): _TIME,
     (WorkerState, "readySince"): _orNull(_TIME),
     (WorkerState, "deadline"): _orNull(_TIME),

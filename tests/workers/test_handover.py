@@ -51,6 +51,9 @@ STATE = SupervisorState(
     homeless=(HomelessState(17, b'{"BaseSession":{}}'),),
 )
 
+WITHOUT_CHANNEL = {"number": 7, "generation": 2, "pid": 4711, "channel": -1, "output": -1}
+ASLEEP = {"state": "ASLEEP", "asked": []}
+
 
 class HandoverTests(SynchronousTestCase):
     def changed(self, **changes: Any) -> bytes:
@@ -96,6 +99,8 @@ class HandoverTests(SynchronousTestCase):
             ("version of SupervisorState is missing", self.changed(version=None)),
             ("generation of SupervisorState is not valid", self.changed(generation="2")),
             ("pid of WorkerState is missing", self.changed(workers=[{"number": 1, "generation": 1}])),
+            ("phase of WorkerState is not valid", self.changed(workers=[WITHOUT_CHANNEL | {"phase": "ASLEEP"}])),
+            ("position of WorkerState is not valid", self.changed(workers=[WITHOUT_CHANNEL | {"position": ASLEEP}])),
             ("version 2, and this program reads 1", self.changed(custody={"version": 2})),
         ):
             error = self.assertRaises(BadState, decode, data)
