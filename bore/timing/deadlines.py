@@ -15,7 +15,9 @@ class Deadlines(Generic[K, V]):
     """
     Keeps values by key, and drops each one that is not taken in time.
 
-    The time is the same for all, so they expire in the order in which they were added: one timer is enough.
+    The time is the same for all, so they expire in the order in which they were added: one timer is enough. Before
+    one expires, the reactor has a turn: when the process was stopped for a while, what has come meanwhile is read in
+    that, and a value may be taken.
 
     :param seconds: how long a value is kept.
     :param expired: called with the key and the value of each one that has expired.
@@ -28,6 +30,7 @@ class Deadlines(Generic[K, V]):
         self._kept: dict[K, tuple[float, V]] = {}
         self._timer: IDelayedCall | None = None
         self._sweeping = False
+        self._waited = False  # for a turn of the reactor, since a value is due
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -105,6 +108,7 @@ class Deadlines(Generic[K, V]):
         """Remove and return all values, the oldest first."""
         values = [value for _, value in self._kept.values()]
         self._kept.clear()
+        self._waited = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -112,8 +116,13 @@ class Deadlines(Generic[K, V]):
 
     def _sweep(self) -> None:
         self._timer = None
-        self._sweeping = True
         now = self._clock.seconds()
+        waited, self._waited = self._waited, False
+        if not waited and self._kept and next(iter(self._kept.values()))[0] <= now:
+            self._waited = True
+            self._timer = self._clock.callLater(0, self._sweep)
+            return
+        self._sweeping = True
         try:
             while self._kept:
                 key = next(iter(self._kept))

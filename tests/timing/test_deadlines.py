@@ -37,6 +37,20 @@ class DeadlinesTests(SynchronousTestCase):
         self.clock.advance(20)
         self.assertEqual((self.gone, len(self.kept), self.clock.getDelayedCalls()), ([], 0, []))
 
+    def test_theReactorHasATurnBeforeAnythingExpires(self) -> None:
+        """What has come while the process was stopped is read in that turn."""
+        for key in ("taken", "late"):
+            self.kept.add(key, 1)
+        self.clock.advance(9)
+        self.kept.add("later", 1)
+        self.clock.rightNow += 5
+        self.clock.callLater(0, self.kept.take, "taken")  # it stands in for that turn: it comes before the sweep
+        self.clock.advance(0)
+        self.assertEqual(self.gone, [("late", 1)])
+        self.clock.advance(5)
+        self.assertEqual(self.gone, [("late", 1), ("later", 1)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_theKeysAreInOrder(self) -> None:
         self.kept.add("b", 1)
         self.kept.add("a", 2)
