@@ -121,6 +121,7 @@ class TakingOver:
     :ivar inheritance: what the other process has given.
     :ivar belongings: what this process has when the other one has given it.
     :raises bore.server.custodystate.BadState: if what the other process has cannot be read.
+    :raises OSError: if that process has ended, or the system does not let this one watch it.
     """
 
     def __init__(
@@ -149,11 +150,11 @@ class TakingOver:
         """
         Be the server: this process listens.
 
-        :raises OSError: if the other process is not there any more.
+        :raises OSError: if the other process is not there any more, or there is no descriptor left.
         """
+        self.predecessor.begin()  # behind settle, nothing may fail any more
         self.inheritance.settle()
         self._sink.emit(ServerTakenOver(self.inheritance.pid, self._count, self._drain))
-        self.predecessor.begin()
 
     def _refused(self) -> None:
         """The other process goes on: this one ends, and leaves it what both have copies of."""

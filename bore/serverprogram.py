@@ -99,6 +99,10 @@ def _takingOver(
         inheritance.taking = taking = TakingOver(reactor, sink, server, inheritance, drain)
     except BadState as e:
         raise NotPossible(str(e)) from e
+    except OSError as e:
+        raise NotPossible(
+            f"cannot follow the running server, process {inheritance.pid}: {(e.strerror or str(e)).lower()}"
+        ) from e
     return taking
 
 
