@@ -12,220 +12,54 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Sequence
 from typing import Final
 
-from twisted.python.failure import Failure
-
-from benchmarks.simulatedengine import Server, SimulatedClock, SimulatedEngine
-from bore.cluster.membership import Membership
-from bore.cluster.memory import MemoryStore
+from benchmarks.simulatedcluster import AWAY, BACK, TTL, Client, Group, Simulation
 from bore.cluster.neighbours import MARGIN
-from bore.cluster.registry import ClusterRegistry
-from bore.server.registry import Grant, LocalRegistry
-from bore.server.users import NAMELESS
-from bore.wire.errors import Refusal
 
-#: Seconds: the time to live, and for how long the engine is away, or nodes until they are started again.
-TTL: Final = 60.0
-AWAY: Final = 10.0
-
-#: New sessions that a node takes in a second, each with TLS and a proof, and how many tunnels a client has.
-SESSIONS: Final = 300
-TUNNELS_PER_CLIENT: Final = 10
-
-#: At how many nodes a client has its tunnels.
-NODES_PER_CLIENT: Final = 2
-
-#: Seconds until a client that was refused asks again, about.
-AGAIN: Final = 10.0
-
-#: A client whose session has ended comes again within this time, at random, in seconds.
-BACK: Final = 1.0
+#: Seconds after which nodes that were lost are no longer in the engine.
+_FORGOTTEN: Final = TTL + MARGIN + 10
 
 
-class Node:
+class Table:
     """
-    A node, and its queue of clients.
+    The table of what happens to a simulated cluster.
 
-    :ivar alive: whether its process runs.
-    """
-
-    def __init__(self, server: Server, store: MemoryStore, name: str) -> None:
-        self._clock = clock = server.clock
-        self._engine = engine = SimulatedEngine(server, store)
-        advertise, now = f"tls://{name}.example.com:7835", clock.seconds
-        self.membership = Membership(clock, engine, name, advertise, "1.0", TTL, now, now)
-        self.registry = ClusterRegistry(LocalRegistry(clock, 60), self.membership)
-        self.alive = True
-        self._free = 0.0
-        self.membership.start()
-
-    def admit(self) -> float:
-        """After how many seconds it has taken one more session."""
-        now = self._clock.seconds()
-        self._free = max(now, self._free) + 1 / SESSIONS
-        return self._free - now
-
-    def kill(self) -> None:
-        """End its process; nothing else gets to know."""
-        self.alive = False
-        self._engine.dead = True
-
-
-@dataclass(slots=True)
-class Client:
-    """
-    A client with some tunnels.
-
-    :ivar ports: their public ports.
-    :ivar at: the nodes where it has its tunnels, or asks for them, and how many it has there.
-    """
-
-    group: Group
-    ports: Sequence[int]
-    at: dict[int, int]
-
-    @property
-    def served(self) -> bool:
-        """Whether visitors of all its tunnels are served."""
-        return any(count == len(self.ports) for count in self.at.values())
-
-    @property
-    def whole(self) -> bool:
-        """Whether it has all its tunnels at as many nodes as it wants."""
-        return len(self.at) == NODES_PER_CLIENT and all(count == len(self.ports) for count in self.at.values())
-
-
-class Group:
-    """
-    Nodes that share addresses: a cluster of its own, with a prefix of its own in the engine.
-
-    :param size: how many nodes.
-    :param tunnels: how many tunnels.
-    """
-
-    def __init__(self, server: Server, size: int, tunnels: int, random: Random) -> None:
-        self.clock = server.clock
-        self._server = server
-        self._random = random
-        self.store = MemoryStore()
-        self.nodes = [Node(server, self.store, f"node{n}") for n in range(size)]
-        ports = range(1024, 1024 + tunnels)
-        self.clients = [
-            Client(self, ports[begin : begin + TUNNELS_PER_CLIENT], {})
-            for begin in range(0, tunnels, TUNNELS_PER_CLIENT)
-        ]
-
-    def come(self, client: Client, within: float = BACK) -> None:
-        """A client that lacks nodes connects to others."""
-        free = [n for n, node in enumerate(self.nodes) if node.alive and n not in client.at]
-        for n in self._random.sample(free, min(len(free), NODES_PER_CLIENT - len(client.at))):
-            client.at[n] = 0
-            later = self._random.random() * within
-            self.clock.callLater(later + self.nodes[n].admit(), self._ask, client, n, list(client.ports))
-
-    def _ask(self, client: Client, n: int, ports: Sequence[int]) -> None:
-        node = self.nodes[n]
-        if n not in client.at:
-            return
-        for port in ports:
-            asked = node.registry.claim(port, NAMELESS, f"{port:032x}")
-            asked.addCallbacks(self._has, self._refused, callbackArgs=(client, n), errbackArgs=(client, n, port))
-
-    def _has(self, grant: Grant, client: Client, n: int) -> None:
-        if n in client.at:
-            client.at[n] += 1
-
-    def _refused(self, reason: Failure, client: Client, n: int, port: int) -> None:
-        reason.trap(Refusal)
-        self.clock.callLater(AGAIN * (0.5 + self._random.random()), self._ask, client, n, [port])
-
-    def lose(self, numbers: Sequence[int]) -> None:
-        """Kill nodes. Their clients connect to others, if there are some."""
-        for n in numbers:
-            self.nodes[n].kill()
-        for client in self.clients:
-            if any(client.at.pop(n, None) is not None for n in numbers):
-                self.come(client)
-
-    def restart(self) -> None:
-        """Start all nodes again."""
-        for n in range(len(self.nodes)):
-            self.nodes[n] = Node(self._server, self.store, f"node{n}")
-        for client in self.clients:
-            client.at.clear()
-            self.come(client)
-
-
-class Simulation:
-    """
-    Some groups, and one engine for all of them.
-
-    :ivar server: the engine.
+    :param groups: how many groups there are.
+    :param size: how many nodes each of them has.
+    :param tunnels: how many tunnels all of them have.
     """
 
     def __init__(self, groups: int, size: int, tunnels: int) -> None:
-        self.clock = SimulatedClock()
-        self.server = Server(self.clock)
-        random = Random(18)
-        self.groups = [Group(self.server, size, tunnels // groups, random) for _ in range(groups)]
+        _say(f"{groups * size} nodes, {tunnels} tunnels", "served again", "all whole", "calls/s", "engine")
+        self.simulation = Simulation(groups, size, tunnels)
+        self._clock = self.simulation.clock
 
-    def until(self, done: Callable[[Client], bool], groups: Sequence[Group]) -> tuple[float, float]:
-        """
-        Go on until something holds for all clients of some groups.
+    def row(self, event: str, since: float, served: str = "", whole: str = "") -> None:
+        """Print what has happened since a time, with the load on the engine in the second when that was greatest."""
+        calls, busy = self.simulation.load(since)
+        _say(event, served, whole, calls, f"{busy:.0%}")
 
-        :returns: after how many seconds it was so for half of them, and for all.
-        """
-        began, half = self.clock.seconds(), 0.0
-        left = [client for group in groups for client in group.clients if not done(client)]
-        count = len(left)
-        while left:
-            self.clock.run(self.clock.seconds() + 0.1)
-            left = [client for client in left if not done(client)]
-            if not half and len(left) * 2 <= count:
-                half = self.clock.seconds() - began
-            if self.clock.seconds() - began > 600:
-                raise AssertionError(f"{len(left)} clients have not come back")
-        return half, self.clock.seconds() - began
+    def rowOfReturn(self, event: str, since: float, groups: Sequence[Group]) -> None:
+        """Wait until all clients of some groups are back, and print how long that has taken."""
+        self.simulation.until(_served, groups)
+        served = self._clock.seconds() - since
+        self.simulation.until(_whole, groups)
+        self.row(event, since, f"{served:.1f} s", f"{self._clock.seconds() - since:.1f} s")
 
-    def load(self, since: float) -> tuple[int, float]:
-        """The most calls that the engine had in a second, and the most of its CPU time, as a part of a second."""
-        seconds = range(int(since), int(self.clock.seconds()) + 1)
-        return max(self.server.calls[each] for each in seconds), max(self.server.busy[each] for each in seconds)
-
-    def acting(self) -> bool:
-        """Whether all nodes that run act as owners."""
-        return all(node.membership.acting for group in self.groups for node in group.nodes if node.alive)
-
-    def loseEngine(self) -> tuple[float, float]:
-        """
-        The engine is away, and is started again without what it knew.
-
-        :returns: after how many seconds the nodes have told it all, and after how many it grants again.
-        """
-        self.server.away = True
-        self.clock.run(self.clock.seconds() + AWAY)
-        for group in self.groups:
-            group.store.begin()
-        self.server.away = False
-        began = self.clock.seconds()
-        told = 0.0
-        nodes = [node.membership for group in self.groups for node in group.nodes if node.alive]
-        former = {node.member for node in nodes}
-        while any(group.store.recovering for group in self.groups):
-            self.clock.run(self.clock.seconds() + 0.1)
-            if not self.acting():
-                raise AssertionError("a node has ceased to act")
-            if not told and all(node.settled and node.member not in former for node in nodes):
-                told = self.clock.seconds() - began
-        return told, self.clock.seconds() - began
+    def loseGroups(self, event: str, groups: Sequence[Group]) -> None:
+        """All nodes of some groups are away for a while."""
+        since = self._clock.seconds()
+        for group in groups:
+            group.lose(range(len(group.nodes)))
+        self._clock.run(since + AWAY)
+        for group in groups:
+            group.restart()
+        self.rowOfReturn(f"{event} after {AWAY:.0f} s", since, groups)
 
 
-def say(*columns: object) -> None:
-    """A row of the table."""
+def _say(*columns: object) -> None:
     event, served, whole, calls, busy = columns
     print(f"{event:46} {served:>15} {whole:>12} {calls:>9} {busy:>8}", flush=True)  # noqa: T201
 
@@ -234,45 +68,37 @@ def simulate(groups: int, size: int, tunnels: int, within: float = BACK) -> None
     """
     Print what happens to a cluster of one or more groups.
 
+    :param size: how many nodes a group has.
+    :param tunnels: how many all groups have together.
     :param within: in which time all clients come first, in seconds.
     """
-    began = time.monotonic()
-    simulation = Simulation(groups, size, tunnels)
+    began = time.process_time()
+    table = Table(groups, size, tunnels)
+    simulation = table.simulation
     clock, all = simulation.clock, simulation.groups
-    say(f"{groups * size} nodes, {tunnels} tunnels", "served again", "all whole", "calls/s", "engine")
-
-    def row(event: str, since: float, served: str, whole: str) -> None:
-        calls, busy = simulation.load(since)
-        say(event, served, whole, calls, f"{busy:.0%}")
-
     clock.run(TTL + 2)
     since = clock.seconds()
     for group in all:
         for client in group.clients:
             group.come(client, within)
-    served, whole = simulation.until(_served, all), simulation.until(_whole, all)
-    row(f"all clients come within {within:.0f} s", since, f"{served[1]:.0f} s", f"{served[1] + whole[1]:.0f} s")
+    table.rowOfReturn(f"all clients come within {within:.0f} s", since, all)
     clock.run(clock.seconds() + 5)
     since = clock.seconds()
     clock.run(since + 30)
-    row("nothing happens", since + 2, "", "")
+    table.row("nothing happens", since + 2)
     since = clock.seconds()
     all[0].lose([0])
-    served, whole = simulation.until(_served, all), simulation.until(_whole, all)
-    row("a node is lost", since, f"{served[1]:.1f} s", f"{served[1] + whole[1]:.1f} s")
-    clock.run(clock.seconds() + TTL + MARGIN + 10)
+    table.rowOfReturn("a node is lost", since, all)
+    clock.run(clock.seconds() + _FORGOTTEN)
     since = clock.seconds()
     told, grants = simulation.loseEngine()
-    row(f"the engine is away for {AWAY:.0f} s, and empty then", since, "never away", f"{told:.1f} s")
-    row("  it grants new addresses again", clock.seconds() - 2, "", f"{grants:.0f} s")
-    since = clock.seconds()
-    all[0].lose(range(size))
-    clock.run(clock.seconds() + AWAY)
-    all[0].restart()
-    served, whole = simulation.until(_served, all[:1]), simulation.until(_whole, all[:1])
-    event = f"a group is lost, and starts again after {AWAY:.0f} s"
-    row(event, since, f"{AWAY + served[1]:.0f} s", f"{AWAY + served[1] + whole[1]:.0f} s")
-    print(f"simulated in {time.monotonic() - began:.0f} s\n", flush=True)  # noqa: T201
+    table.row(f"the engine is away for {AWAY:.0f} s, and empty then", since, "never away", f"{told:.1f} s")
+    table.row("  it grants new addresses again", clock.seconds() - 2, "", f"{grants:.0f} s")
+    table.loseGroups("a group is lost, and starts again", all[:1])
+    if groups > 1:
+        clock.run(clock.seconds() + _FORGOTTEN)
+        table.loseGroups("all are lost, and start again", all)
+    print(f"simulated in {time.process_time() - began:.0f} s of CPU time\n", flush=True)  # noqa: T201
 
 
 def _served(client: Client) -> bool:

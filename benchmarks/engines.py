@@ -19,19 +19,21 @@ from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from benchmarks import measure
 from bore.cluster.engine import MAX_RESTORED, Engine, Node, Wanted
 from bore.cluster.engines import engineAt
 from bore.cluster.url import parseEngineUrl
 from bore.streams.reactor import IReactor
 
-#: How many calls of a kind are made, and how many of these at the same time.
+#: How many calls of a kind are made, the most for which there are ports enough, and how many at the same time.
 CALLS: Final = 5000
+MOST_CALLS: Final = 32_000
 AT_ONCE: Final = 16
 
 #: How many calls are made one after the other, for the time of one.
 ALONE: Final = 300
 
-#: How many nodes beat.
+#: How many nodes there are. The answer to a beat has the entries of all.
 NODES: Final = 8
 
 KEY: Final = "ab" * 32
@@ -60,6 +62,10 @@ class Meter:
             ticks += int(words[11]) + int(words[12])
         return time.process_time(), ticks / os.sysconf("SC_CLK_TCK")
 
+    def memory(self) -> float:
+        """What the engine has in memory, in bytes; 0 if its processes are not known."""
+        return measure.memory(self._pids).rss * 1024 * 1024
+
     async def run(
         self, what: str, call: Callable[[int], Awaitable[object]], numbers: Sequence[int], atOnce: int = AT_ONCE
     ) -> None:
@@ -82,11 +88,11 @@ class Meter:
         )
 
 
-async def prepare(engine: Engine) -> list[Node]:
+async def prepare(engine: Engine, count: int) -> list[Node]:
     """Enter all nodes, and end the recovery."""
     nodes = []
-    for n in range(NODES):
-        node = Node(f"node{n}/1", 1, n + 1, f"tls://node{n}.example.com:7835", "up", 1000, "1.0")
+    for n in range(count):
+        node = Node(f"node{n}/{n:016x}", 1, n + 1, f"tls://node{n}.example.com:7835", "up", 1000, "1.0")
         await engine.enter(node)
         nodes.append(node)
     beaten = await engine.beat(replace(nodes[0], beat=2))
@@ -94,13 +100,18 @@ async def prepare(engine: Engine) -> list[Node]:
     return nodes
 
 
-async def measure(engine: Engine, meter: Meter) -> None:
-    """Measure each kind of call."""
-    nodes = await prepare(engine)
+async def measureAll(engine: Engine, meter: Meter, count: int, calls: int) -> None:
+    """
+    Measure each kind of call.
+
+    :param count: how many nodes there are.
+    :param calls: how many calls of a kind.
+    """
+    nodes = await prepare(engine, count)
     first, second = (node.member for node in nodes[:2])
 
     def beat(n: int) -> Awaitable[object]:
-        return engine.beat(replace(nodes[n % NODES], beat=n + 3))
+        return engine.beat(replace(nodes[n % count], beat=n + 3))
 
     def grant(n: int, member: str = first, limit: int | None = None) -> Awaitable[object]:
         return engine.grant(Wanted(1024 + n, KEY, f"user{n % 100}", member, n + 1, limit))
@@ -108,13 +119,19 @@ async def measure(engine: Engine, meter: Meter) -> None:
     def leave(n: int) -> Awaitable[object]:
         return engine.leave(second, 1024 + n, n + 1)
 
-    once, again, more = range(CALLS), range(CALLS, 2 * CALLS), range(2 * CALLS, 2 * CALLS + ALONE)
+    once, again, more = range(calls), range(calls, 2 * calls), range(2 * calls, 2 * calls + ALONE)
     await meter.run("beats, one at a time", beat, range(ALONE), 1)
-    await meter.run(f"beats of {NODES} nodes", beat, range(ALONE, ALONE + CALLS), NODES)
+    beats = range(ALONE, ALONE + max(ALONE, calls * NODES // count))
+    await meter.run(f"beats of {count} nodes", beat, beats, min(count, AT_ONCE))
+    memory = [meter.memory()]
     await meter.run("new grants, one at a time", grant, more, 1)
     await meter.run(f"new grants, {AT_ONCE} at once", grant, once)
-    await meter.run("the same, of limited users", partial(grant, limit=CALLS), again)
+    await meter.run("the same, of limited users", partial(grant, limit=calls), again)
+    memory.append(meter.memory())
     await meter.run("joins", partial(grant, member=second), once)
+    memory.append(meter.memory())
+    one, two = (memory[1] - memory[0]) / (2 * calls + ALONE), (memory[2] - memory[1]) / calls
+    say(f"memory of the engine: {one:.0f} bytes a tunnel, {two:.0f} more if two nodes have it")
     await meter.run("leaves", leave, once)
     await measureEnds(engine, meter, first)
 
@@ -137,10 +154,14 @@ async def main(_reactor: IReactorTime) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description="Measure an engine of a cluster.")
     parser.add_argument("url", type=parseEngineUrl, help="such as redis://127.0.0.1 or etcd://127.0.0.1")
     parser.add_argument("--pid", type=int, action="append", default=[], help="a process of the engine; as often")
+    parser.add_argument("--nodes", type=int, default=NODES, help=f"how many there are, at least 2; {NODES}")
+    parser.add_argument("--calls", type=int, default=CALLS, help=f"how many of a kind, {MOST_CALLS} at most; {CALLS}")
     given = parser.parse_args()
+    if given.nodes < 2 or not 0 < given.calls <= MOST_CALLS:
+        parser.error("give at least 2 --nodes, and a number of --calls that there are ports for")
     engine = engineAt(cast(IReactor, reactor), given.url)
     engine.start()
-    await measure(engine, Meter(given.pid))
+    await measureAll(engine, Meter(given.pid), given.nodes, given.calls)
     await engine.stop()
 
 

@@ -7,7 +7,8 @@ from contextlib import redirect_stdout
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.clustersimulation import Simulation, simulate
+from benchmarks.clustersimulation import simulate
+from benchmarks.simulatedcluster import Simulation
 from benchmarks.simulatedengine import SimulatedClock
 
 
@@ -40,7 +41,7 @@ class SimulationTests(SynchronousTestCase):
             simulate(groups=2, size=3, tunnels=120)
         rows = out.getvalue().splitlines()
         self.assertIn("6 nodes, 120 tunnels", rows[0])
-        self.assertEqual(len(rows), 9)
+        self.assertEqual(len(rows), 10)
 
     def test_atRestThereIsOneCallASecondAndNode(self) -> None:
         simulation = Simulation(1, 4, 40)
