@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.simulatedcluster import AWAY, BACK, TTL, Client, Group, Simulation
+from benchmarks.simulatedcluster import AWAY, BACK, LONG_AWAY, TTL, Client, Group, Simulation
 from bore.cluster.neighbours import MARGIN
 
 #: Seconds after which nodes that were lost are no longer in the engine.
@@ -47,6 +47,14 @@ class Table:
         served = self._clock.seconds() - since
         self.simulation.until(_whole, groups)
         self.row(event, since, f"{served:.1f} s", f"{self._clock.seconds() - since:.1f} s")
+
+    def loseEngine(self, away: float) -> None:
+        """The engine is away for a while, and has nothing when it is back."""
+        since = self._clock.seconds()
+        ceased, told, grants = self.simulation.loseEngine(away)
+        served = f"up to {ceased:.1f} s" if ceased else "never away"
+        self.row(f"the engine is away for {away:.0f} s, and empty then", since, served, f"{told:.1f} s")
+        self.row("  it grants new addresses again", self._clock.seconds() - 2, "", f"{grants:.0f} s")
 
     def loseGroups(self, event: str, groups: Sequence[Group]) -> None:
         """All nodes of some groups are away for a while."""
@@ -90,10 +98,9 @@ def simulate(groups: int, size: int, tunnels: int, within: float = BACK) -> None
     all[0].lose([0])
     table.rowOfReturn("a node is lost", since, all)
     clock.run(clock.seconds() + _FORGOTTEN)
-    since = clock.seconds()
-    told, grants = simulation.loseEngine()
-    table.row(f"the engine is away for {AWAY:.0f} s, and empty then", since, "never away", f"{told:.1f} s")
-    table.row("  it grants new addresses again", clock.seconds() - 2, "", f"{grants:.0f} s")
+    for away in AWAY, LONG_AWAY:
+        table.loseEngine(away)
+        clock.run(clock.seconds() + 5)
     table.loseGroups("a group is lost, and starts again", all[:1])
     if groups > 1:
         clock.run(clock.seconds() + _FORGOTTEN)

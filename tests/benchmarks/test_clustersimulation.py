@@ -41,7 +41,16 @@ class SimulationTests(SynchronousTestCase):
             simulate(groups=2, size=3, tunnels=120)
         rows = out.getvalue().splitlines()
         self.assertIn("6 nodes, 120 tunnels", rows[0])
-        self.assertEqual(len(rows), 10)
+        self.assertEqual(len(rows), 12)
+
+    def test_nodesGoOnWithoutTheEngineForAlmostTheTimeToLive(self) -> None:
+        for away, ceases in (40, False), (60, True):
+            simulation = Simulation(1, 3, 60)
+            simulation.clock.run(70)
+            ceased, told, grants = simulation.loseEngine(away)
+            self.assertEqual(ceased > 0, ceases)
+            self.assertLess(told, 5)
+            self.assertGreater(grants, 60)
 
     def test_atRestThereIsOneCallASecondAndNode(self) -> None:
         simulation = Simulation(1, 4, 40)
