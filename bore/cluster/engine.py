@@ -23,6 +23,9 @@ ENGINE_TIMEOUT: Final = 3.0
 #: The highest number of a node.
 MAX_NUMBER: Final = 65535
 
+#: The longest time to live of a member, in seconds: as of ``--cluster-ttl``.
+MAX_TTL: Final = 3600
+
 #: How many records a call of :meth:`Engine.restore` has at most: a thousand nodes may call at the same time.
 MAX_RESTORED: Final = 100
 

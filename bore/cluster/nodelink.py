@@ -44,7 +44,10 @@ def _lineOf(why: BaseException | None) -> tuple[LogLevel, str]:
     """What the log has of a node with which there is no session."""
     match why:
         case AuthenticationFailed():
-            text = "the node {name} at {place} has another key: all nodes of a cluster need the same --cluster-key"
+            text = (
+                "the node {name} at {place} has another key: all nodes of a cluster need the same --cluster-key, and "
+                "clusters that share an engine need a ?prefix= of their own in --cluster"
+            )
             return LogLevel.error, text
         case ShuttingDown():
             return LogLevel.info, "the node {name} at {place} is stopped in order"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from bore.cluster.engine import MAX_NUMBER, Node, Record
+from bore.cluster.engine import MAX_NUMBER, MAX_TTL, Node, Record
 from bore.wire.serde import BadContent, Object, boolean, decodeValue, fields, integer, port, text
 
 #: The greatest beat, claim or epoch: what a number of JSON holds exactly everywhere.
@@ -45,7 +45,7 @@ def _node(content: object) -> Node:
         text(state),
         _count(tunnels),
         text(version),
-        _count(ttl),
+        integer(ttl, MAX_TTL, "not a time to live"),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from bore import cli, exits
+from bore.cluster.engine import MAX_TTL
 from bore.cluster.url import parseEngineUrl
 from bore.commandline import BadFile, UsageError
 from bore.options.cluster import ClusterSettings
@@ -86,6 +87,7 @@ class ClusterOptionsTests(OptionsCase):
             (("--advertise", f"tls://{'x' * 300}"), "1 to 63 characters"),
             (("--advertise", f"tls://{'x' * 60}.example"), "has a host of 68 characters, and clients read 64"),
             (("--cluster-ttl", "14"), "from 15 to 3600"),
+            (("--cluster-ttl", str(MAX_TTL + 1)), f"from 15 to {MAX_TTL}"),
             (("--cluster-key", self.file(b"short")), "too short"),
             (("--cluster-key", self.file(b"a" * 30 + b"\n" + b"b" * 30)), "one key"),
             (("--cluster-key", "/nowhere"), "cannot be read"),
