@@ -104,7 +104,6 @@ class Arrival:
             self._sink.emit(ConnectionRefused(self.peer, self.source, refusal))
             self._sendLast(refusal.text)
         self.drop()
-        self._waiting.left(self)
 
     def timedOut(self) -> bool:
         """See :class:`bore.server.unclassified.Connection`. The answers are those of a server without workers."""
@@ -120,13 +119,13 @@ class Arrival:
         else:
             self._sink.emit(FirstMessageTimedOut(self.peer, self.source, FIRST_MESSAGE_TIMEOUT))
         self.drop()
-        self._waiting.left(self)
         return False
 
     def drop(self) -> None:
         """See :class:`bore.server.unclassified.Connection`."""
         self.stop()
         self.socket.close()
+        self._waiting.left(self)
 
     def _ended(self, start: bytes) -> None:
         """No more bytes come: what has come goes to a worker, which answers."""
@@ -134,7 +133,6 @@ class Arrival:
             self.decide(NO_WORKER)
         else:
             self.drop()
-            self._waiting.left(self)
 
     def decide(self, hint: int) -> None:
         """It is clear where it belongs: to the worker of a hint, or, with NO_WORKER, to any."""

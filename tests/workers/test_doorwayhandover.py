@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
+
+from tests.support import connect
 from tests.wire.test_clienthello import opensslHello
 from tests.workers.doorwaycase import HELLO, DoorwayCase, lane
 
@@ -46,3 +50,34 @@ class HandoverTests(DoorwayCase):
         self.doorway.pause()
         self.connect(HELLO)
         self.assertEqual(([len(each.got) for each in self.workers], self.doorway.count), ([0, 0], 0))
+
+    def connectWithoutDescriptors(self) -> None:
+        """One more client, for which the process has no descriptor left."""
+        client = connect(self.host, self.ports[0])
+        self.addCleanup(client.close)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(client.fileno())
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            self.turn()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    def test_oneThatWasClosedForItsDescriptorIsNotAmongThem(self) -> None:
+        dropped = self.connect(b"{")
+        self.connectWithoutDescriptors()
+        self.assertRaises(ConnectionResetError, dropped.recv, 1)
+        self.doorway.pause()
+        states = self.doorway.release()
+        self.assertEqual([each.fd >= 0 for each in states], [True])
+        self.doorway.adopt(states)
+
+    def test_norDoesAWorkerGetIt(self) -> None:
+        self.workers[0].hasRoom = False
+        dropped = self.connect(lane(1))
+        self.connectWithoutDescriptors()
+        self.assertRaises(ConnectionResetError, dropped.recv, 1)
+        self.workers[0].hasRoom = True
+        self.doorway.changed()
+        self.assertEqual(self.workers[0].got, [])
