@@ -22,6 +22,7 @@ from bore.relay.interface import Stream
 from bore.streams.addresses import hostPort
 from bore.streams.connector import EndpointConnector
 from bore.streams.dial import ServerDialer
+from bore.streams.encryption import NotTls
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
@@ -40,6 +41,9 @@ _AT_ONCE: Final = 0.2
 _OFFER_AGAIN: Final = 3.0
 
 
+_NO_SESSION: Final = "no session with the node {name} at {place}: {why}"
+
+
 def _lineOf(why: BaseException | None) -> tuple[LogLevel, str]:
     """What the log has of a node with which there is no session."""
     match why:
@@ -51,7 +55,10 @@ def _lineOf(why: BaseException | None) -> tuple[LogLevel, str]:
             return LogLevel.error, text
         case ShuttingDown():
             return LogLevel.info, "the node {name} at {place} is stopped in order"
-    return LogLevel.warn, "no session with the node {name} at {place}: {why}"
+        case NotTls():
+            text = f"{_NO_SESSION}; or the address of this node is in the --trusted-proxies of that one"
+            return LogLevel.warn, text
+    return LogLevel.warn, _NO_SESSION
 
 
 class Place(NamedTuple):
