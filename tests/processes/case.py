@@ -103,6 +103,11 @@ class ProcessCase(SynchronousTestCase):
             eventually(lambda: len(said()) >= len(lines), "the lines are there")
         self.assertEqual(said(), list(lines))
 
+    def assertCounts(self, program: Program, text: str, number: int) -> None:
+        """So many lines of a program's output have this text; the last ones may still be on their way to us."""
+        eventually(lambda: count(program, text) >= number, f"{number} times {text!r}")
+        self.assertEqual(count(program, text), number)
+
     def assertTurnedAway(self, visitor: socket.socket) -> None:
         """A visitor is closed without a byte."""
         try:

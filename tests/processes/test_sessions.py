@@ -93,7 +93,7 @@ class ClientTests(SessionCase):
             client.process.send_signal(signal.SIGINT)
             self.assertEqual(client.wait(), 0)
             server.waitFor(f"port {port}: closed")
-        self.assertEqual(count(server, f"port {port}: opened"), 2)
+        self.assertCounts(server, f"port {port}: opened", 2)
 
     def test_aPortOfTheUsersChoiceIsHadBackAsWell(self) -> None:
         _, control = self.server()

@@ -101,7 +101,7 @@ class WithoutSecretTests(MiddleCase):
             self.assertIn("the key of", client.waitFor("has changed"))
             self.assertGreater(middle.accepted, 1)
             self.assertEqual((middle.fromClients, self.heard), (b"", b""))
-            self.assertEqual(count(server, "opened for"), 1)
+            self.assertCounts(server, "opened for", 1)
             self.service.serve = echo
             middle.honest = 1 << 20
             eventually(lambda: self.isServed(public), "the session is as good as before", 30)  # noqa: B023
@@ -149,7 +149,8 @@ class WithSecretTests(MiddleCase):
             eventually(lambda: b"invalid secret" in middle.fromServer, "the server has refused")  # noqa: B023
             self.assertIn(b"BindingProof", middle.fromClients)
             self.assertNotIn(WORDS, middle.fromServer + middle.fromClients)
-            self.assertEqual((count(server, "opened for"), self.heard), (number, b""))
+            self.assertCounts(server, "opened for", number)
+            self.assertEqual(self.heard, b"")
             client.kill()
 
     def test_onLaterConnectionsHeIsRefusedByHisKey(self) -> None:
