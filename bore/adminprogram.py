@@ -29,6 +29,10 @@ _UPGRADE: Final = 75.0
 #: How often it is asked what has become of that, in seconds.
 _LOOK: Final = 0.25
 
+#: The events that an upgrade has succeeded, and that it has failed.
+_UPGRADED: Final = "upgraded"
+_FAILED: Final = "upgrade-failed"
+
 
 def run(program: str, arguments: Sequence[str]) -> None:
     """
@@ -77,19 +81,21 @@ def _upgrade(command: AdminCommand) -> None:
     status = Part(ask(path, "GET", "/status"))
     if why := _noUpgrade(status):
         raise NoAnswer(why)
-    known = _upgrades(status)
+    upgraded, failed = _upgrades(status)
     ask(path, "POST", "/upgrade", {}, _TRIAL)
     deadline = monotonic() + _UPGRADE
     while monotonic() < deadline:
         sleep(_LOOK)
         try:
-            found = _upgrades(Part(ask(path, "GET", "/status")))
+            status = Part(ask(path, "GET", "/status"))
         except NoAnswer:
             continue  # the supervisor starts again
-        for event, text in (each[1:] for each in found if each not in known):
-            if event != "upgraded":
-                raise NoAnswer(text)
-            print(text)  # noqa: T201
+        found = _upgrades(status)
+        if found[1] > failed:
+            raise NoAnswer(_whyNot(status) or "no upgrade, the server goes on as before: its log has the reason")
+        if found[0] > upgraded:
+            generation = max((each.count("generation") for each in status.parts("workers")), default=0)
+            print(f"upgraded: generation {generation}, version {status.text('version')}")  # noqa: T201
             return
     raise NoAnswer(f"the server has not said within {_UPGRADE:g} s what has become of the upgrade: its log may")
 
@@ -108,10 +114,15 @@ def _noUpgrade(status: Part) -> str:
     return ""
 
 
-def _upgrades(status: Part) -> list[tuple[str, str, str]]:
-    """The upgrades in the status of a server that have succeeded or failed: when, the event, and its text."""
-    events = [(each.text("at"), each.text("event"), each.text("text")) for each in status.parts("recent")]
-    return [each for each in events if each[1] in ("upgraded", "upgrade-failed")]
+def _upgrades(status: Part) -> tuple[int, int]:
+    """How many upgrades of a server have succeeded, and how many have failed, since its start."""
+    events = status.part("totals").part("events")
+    return events.count(_UPGRADED), events.count(_FAILED)
+
+
+def _whyNot(status: Part) -> str:
+    """Say why the last upgrade has failed; empty: that is not among the last events any more."""
+    return next((each.text("text") for each in reversed(status.parts("recent")) if each.text("event") == _FAILED), "")
 
 
 def _body(command: AdminCommand) -> Mapping[str, object]:
