@@ -50,9 +50,11 @@ class TerminalCase(ProcessCase):
         self.command(" ".join([*line, "-t", f"{self.host}:{control}", *words]))
 
     def command(self, line: str) -> None:
-        """Give the shell a command."""
+        """Give the shell a command when it asks for one. What was on the terminal before is not there any more."""
+        self.tmux.waitFor("ready>")
+        self.tmux.keys("-R")
         self.tmux.call("clear-history")
-        self.tmux.keys("-l", "clear; " + line)
+        self.tmux.keys("-l", line)
         self.tmux.keys("Enter")
 
     def settings(self) -> str:
