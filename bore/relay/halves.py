@@ -206,14 +206,17 @@ class Half:
         """
         The peer receives nothing more: pass on what it has sent before, which can still be read, and then the cut.
 
-        :param error: what the kernel has reported; None if it may have reported something else before. EPIPE, as the
-            first error: the peer had ended its stream in order.
+        :param error: what the kernel has reported; None if it may have reported something else before. EPIPE, if no
+            other error follows: the peer had ended its stream in order. A Unix socket that was cut reports that to a
+            write first.
         """
         first = not self.refusesData
         if first:
             self.refusesData = True
             self.wasReset = error != errno.EPIPE
             self.loop.refused(self)
+        elif error not in (None, errno.EPIPE):
+            self.wasReset = True
         self.other.discard()
         if self.finished and not self.endPending:
             self.cut()

@@ -8,7 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.interfaces import IReactorFromThreads
 
 from bore.relay.interface import Reason
 from bore.streams.tcpinfo import unacknowledged
@@ -62,6 +65,18 @@ def finishAll(uploads: Sequence[Upload], size: int = 1 << 16, pause: float = 0.0
     with ThreadPoolExecutor(len(uploads)) as threads:
         for finished in [threads.submit(upload.finish, size, pause) for upload in uploads]:
             finished.result()
+
+
+def fill(sock: socket.socket, data: bytes) -> None:
+    """Send as much as is taken when nobody reads at the other end of the tunnel."""
+    sent, silent = 0, 0
+    while silent < 20:
+        try:
+            sent += sock.send(data[sent : sent + 50_000])
+            silent = 0
+        except BlockingIOError:
+            time.sleep(0.01)
+            silent += 1
 
 
 def untilTaken(sock: socket.socket) -> None:
@@ -141,6 +156,31 @@ class EarlyAnswerContract(RelayContract):
                     one.sendall(bytes(1000))
                     time.sleep(0.005)
             pair.ending()
+
+    @inThread
+    def test_whatIsWrittenBeforeTheResetIsSeenDoesNotHideIt(self) -> None:
+        """The write fails, and a Unix socket does not say to it that it was reset."""
+        answer = pattern(23, 8_000_000)
+        for first, second in (("left", "right"), ("right", "left")):
+            pair = self.joined(small=True)
+            one, other = getattr(pair, first), getattr(pair, second)
+            one.sendall(b"never read")
+            eventually(lambda: other.recv(1, socket.MSG_PEEK), "it is there")  # noqa: B023
+            other.setblocking(False)
+            fill(other, answer)
+            stopped = threading.Event()
+            goesOn = threading.Event()
+            cast(IReactorFromThreads, reactor).callFromThread(lambda: (stopped.set(), goesOn.wait(PATIENCE)))  # noqa: B023
+            stopped.wait(PATIENCE)
+            one.sendall(b"more")
+            other.close()
+            goesOn.set()
+            upload = Upload(one)
+            upload.finish()
+            self.assertTrue(answer.startswith(upload.answer))  # what the kernel still has to send is lost by the reset
+            if first == "left" or self.rightResets:
+                self.assertTrue(upload.wasReset, f"to the {first}: it looks as if it had ended")
+            self.assertIs(pair.ending().reason, Reason.RIGHT_CUT if second == "right" else Reason.LEFT_CUT)
 
     @inThread
     def test_nothingIsLeftOfThoseWhoNeverReadTheAnswer(self) -> None:
