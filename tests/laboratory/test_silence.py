@@ -28,8 +28,8 @@ class OriginalTests(SynchronousTestCase):
     def test_oneThatHasVanishedGivesItsPortToTheNextOneThatAsks(self) -> None:
         with Site(FROM_ORIGINAL, "vanished") as site:
             port = site.start()
-            site.link.silence()
             begin = time.monotonic()
+            site.link.silence()
             refused = self.ask(site, port)
             self.assertEqual(refused.wait(), 1, "it may be there yet")
             self.assertIn("port already in use", refused.transcript())

@@ -72,7 +72,13 @@ class WorkersCase(ProcessCase):
     def workerOf(self, server: Program, port: int) -> int:
         """The process of the worker that has opened a tunnel last."""
         pattern = re.compile(rf"port {port}: .* \[worker (\d+), generation \d+\]")
-        found = [int(each[1]) for each in map(pattern.match, map(_withoutTime, list(server.err))) if each]
+        found: list[int] = []
+
+        def isThere() -> bool:
+            found[:] = [int(each[1]) for each in map(pattern.match, map(_withoutTime, list(server.err))) if each]
+            return bool(found)
+
+        eventually(isThere, f"the log has port {port}")
         return workersOf(server)[found[-1]][1]
 
 
