@@ -79,6 +79,12 @@ def fill(sock: socket.socket, data: bytes) -> None:
             silent += 1
 
 
+def _pause(begun: threading.Event, over: threading.Event) -> None:
+    """Have the reactor do nothing until something is over."""
+    begun.set()
+    over.wait(PATIENCE)
+
+
 def untilTaken(sock: socket.socket) -> None:
     """Wait until everything that was sent is with the peer's kernel."""
     eventually(lambda: not unacknowledged(sock.fileno()), "an answer is taken")
@@ -168,9 +174,8 @@ class EarlyAnswerContract(RelayContract):
             eventually(lambda: other.recv(1, socket.MSG_PEEK), "it is there")  # noqa: B023
             other.setblocking(False)
             fill(other, answer)
-            stopped = threading.Event()
-            goesOn = threading.Event()
-            cast(IReactorFromThreads, reactor).callFromThread(lambda: (stopped.set(), goesOn.wait(PATIENCE)))  # noqa: B023
+            stopped, goesOn = threading.Event(), threading.Event()
+            cast(IReactorFromThreads, reactor).callFromThread(_pause, stopped, goesOn)
             stopped.wait(PATIENCE)
             one.sendall(b"more")
             other.close()
