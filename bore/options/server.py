@@ -15,7 +15,7 @@ from bore.option import Option, option, repeated, switch
 from bore.options import admin, clientcertificates, cluster, common, rules, statusport, values
 from bore.server.settings import Bounds, ServerSettings, TrustedProxies
 from bore.status.settings import AdminSettings, StatusPortSettings
-from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
+from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors, strangersShare
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
 from bore.wire.values import value
@@ -441,8 +441,9 @@ def _trustedProxies(found: Values) -> TrustedProxies:
 
 
 def _bounds(found: Values) -> Bounds:
+    descriptors = descriptorsForVisitors(FOR_CLIENTS)
     return Bounds(
-        pending=found[_PENDING],
+        pending=strangersShare(found[_PENDING], descriptors),
         pendingPerSource=found[_SOURCE_PENDING],
         tunnels=found[_TUNNELS],
         tunnelsPerSource=found[_SOURCE_TUNNELS],
@@ -451,7 +452,7 @@ def _bounds(found: Values) -> Bounds:
         lanes=found[_LANES],
         visitorRate=found[_RATE],
         wrongSecrets=found[_WRONG_SECRETS],
-        descriptors=descriptorsForVisitors(FOR_CLIENTS),
+        descriptors=descriptors,
     )
 
 

@@ -84,6 +84,18 @@ def descriptorsForVisitors(kept: int) -> int:
     return limit - min(kept, limit // 8)
 
 
+def strangersShare(wanted: int, descriptors: int) -> int:
+    """
+    How many connections of strangers a server may have: never more than a quarter of its descriptors, as a flood of
+    them would leave none for clients and visitors.
+
+    :param wanted: how many it may have otherwise; 0: any number.
+    :param descriptors: how many there are; 0: any number.
+    """
+    most = descriptors // 4
+    return min(wanted, most) if wanted and most else wanted or most
+
+
 def sizeOfFolder() -> int:
     """The number of open descriptors, by one system call; 0 where the system does not know it."""
     try:

@@ -103,9 +103,9 @@ class BurstCase(TlsCase):
         command = ["prlimit", f"--nofile={limit}:{limit}", sys.executable, "-m", "bore", *words]
         return self.start(Program(command, cwd=str(CHECKOUT)))
 
-    def limitedServer(self, limit: int) -> tuple[Program, int]:
+    def limitedServer(self, limit: int, *words: str) -> tuple[Program, int]:
         """A server with that many descriptors, and its control port."""
-        program = self.limited(limit, "server", "--bind-addr", self.host, "--control-port", "0")
+        program = self.limited(limit, "server", "--bind-addr", self.host, "--control-port", "0", *words)
         return program, program.port("listening on ")
 
     def limitedClient(self, limit: int, control: int, *words: str) -> int:
@@ -181,6 +181,16 @@ class FewDescriptorsTests(BurstCase):
             _, control = self.limitedServer(128)
             _, port = self.client(control, *words)
             self.assertServesAll(port, 500)
+
+    def test_whoSaysNothingAtTheServerLeavesSomeForClientsAndVisitors(self) -> None:
+        for words in ((), ("--workers", "2")):
+            _, control = self.limitedServer(128, *words)
+            for _ in range(200):
+                silent = socket.create_connection((self.host, control))
+                self.addCleanup(silent.close)
+                silent.sendall(b"{")
+            _, port = self.client(control)
+            self.assertServesAll(port, 20)
 
     def test_atTheClientAsManyAsFitAreServedAtTheSameTime(self) -> None:
         for words in ((), ("--lanes", "0")):

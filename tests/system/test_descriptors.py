@@ -8,7 +8,7 @@ import sys
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from bore.system.descriptors import Descriptors, OpenCount, attainable, lengthOfList, sizeOfFolder
+from bore.system.descriptors import Descriptors, OpenCount, attainable, lengthOfList, sizeOfFolder, strangersShare
 
 
 class CountTests(SynchronousTestCase):
@@ -43,6 +43,16 @@ class LimitTests(SynchronousTestCase):
             (infinity, True, 1024),
         ):
             self.assertEqual(attainable(hard, infinity, select), expected, (hard, select))
+
+    def test_strangersHaveAQuarterAtMost(self) -> None:
+        for wanted, descriptors, expected in (
+            (1024, 0, 1024),
+            (1024, 1 << 20, 1024),
+            (1024, 1024, 256),
+            (0, 1024, 256),
+            (0, 0, 0),
+        ):
+            self.assertEqual(strangersShare(wanted, descriptors), expected, (wanted, descriptors))
 
 
 class DescriptorsTests(SynchronousTestCase):
